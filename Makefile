@@ -1,0 +1,42 @@
+# Each target builds the environment it needs; `make help` lists them.
+PYTHON ?= python3.11
+PIP_FLAGS ?= --quiet --disable-pip-version-check
+CONSTRAINTS = constraints.txt
+
+.PHONY: help demo test test-slow lint format clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+# Full environment: train, convert, test.
+.venv/.done: setup.cfg pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) -e '.[dev]'
+	touch $@
+
+# Base install only: what runs a pose. scikit-image comes without its dependencies, for its photos.
+.venv-demo/.done: setup.cfg pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) -e .
+	.venv-demo/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) --no-deps scikit-image
+	touch $@
+
+demo: .venv-demo/.done  ## a pose on a real photo by the shipped int8 model
+	.venv-demo/bin/python benchmarks/demo.py
+
+test: .venv/.done  ## the test suite
+	.venv/bin/python -m pytest -m "not slow"
+
+test-slow: .venv/.done  ## the tests that take minutes
+	.venv/bin/python -m pytest -m slow
+
+lint: .venv/.done  ## ruff
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: .venv/.done  ## ruff, rewriting
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:  ## remove the environments and caches
+	rm -rf .venv .venv-demo build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

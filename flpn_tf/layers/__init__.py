@@ -1,0 +1,21 @@
+"""Keras layers of FLPN; importing this package registers them for (de)serialisation."""
+
+from flpn_tf.layers.bottleneck import Bottleneck
+from flpn_tf.layers.conv_norm import ConvNorm
+from flpn_tf.layers.global_context import GlobalContext
+from flpn_tf.layers.grouped_conv import GroupedConv2D
+from flpn_tf.layers.grouped_deconv import GroupedConv2DTranspose
+from flpn_tf.layers.pixel_conv import PixelConv2D
+from flpn_tf.layers.smart_bottleneck import SmartBottleneck
+from flpn_tf.layers.smart_module import SmartModule
+
+__all__ = [
+    "Bottleneck",
+    "ConvNorm",
+    "GlobalContext",
+    "GroupedConv2D",
+    "GroupedConv2DTranspose",
+    "PixelConv2D",
+    "SmartBottleneck",
+    "SmartModule",
+]

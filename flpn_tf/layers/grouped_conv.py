@@ -1,0 +1,164 @@
+"""Grouped 2-D convolution that trains fast on CPU and exports cleanly."""
+
+from functools import cache
+
+import keras
+from keras import ops
+
+PACKAGE = "flpn_tf"
+
+
+@cache
+def _tensorflow_has_grouped_gradient() -> bool:
+    """True where TensorFlow can differentiate a grouped CPU convolution (it needs oneDNN)."""
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.device("CPU:0"):
+        image = tf.ones((1, 3, 3, 4))
+        kernel = tf.ones((3, 3, 2, 4))
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch(kernel)
+                output = tf.nn.conv2d(image, kernel, 1, "VALID")
+            tape.gradient(output, kernel)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
+
+
+def _tensorflow_conv2d(inputs, kernel, strides, padding, groups):
+    """`tf.nn` convolution: Keras's own grouped path is XLA-wrapped (slow on CPU, not exportable)."""
+    import tensorflow as tf
+
+    height, width, channels_per_group, filters = kernel.shape
+    if groups == 1:
+        return tf.nn.conv2d(inputs, kernel, strides, padding)
+    if channels_per_group == 1:
+        depthwise = tf.reshape(kernel, (height, width, groups, filters // groups))
+        return tf.nn.depthwise_conv2d(inputs, depthwise, (1, strides, strides, 1), padding)
+    if _tensorflow_has_grouped_gradient():
+        return tf.nn.conv2d(inputs, kernel, strides, padding)
+    pairs = zip(tf.split(inputs, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
+    return tf.concat([tf.nn.conv2d(x, k, strides, padding) for x, k in pairs], axis=-1)
+
+
+def conv2d(inputs, kernel, strides=1, padding="same", groups=1):
+    """Grouped convolution with padding that is the same on both sides.
+
+    Args:
+        inputs: (B, H, W, C) tensor.
+        kernel: (kh, kw, C / groups, filters) tensor; output channel j reads group
+            j // (filters / groups).
+        strides: one int for both axes.
+        padding: "same" pads k // 2 zeros on every side (as the PyTorch reference code does, not
+            TensorFlow's SAME, which pads a stride-2 convolution on one side); "valid" pads nothing.
+        groups: must divide C and filters.
+
+    Returns:
+        (B, H', W', filters) tensor.
+    """
+    kernel_height, kernel_width = kernel.shape[:2]
+    if padding == "same" and strides > 1 and kernel_height > 1:
+        rows, columns = kernel_height // 2, kernel_width // 2
+        inputs = ops.pad(inputs, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
+        padding = "valid"
+    if keras.backend.backend() == "tensorflow":
+        return _tensorflow_conv2d(inputs, kernel, strides, padding.upper(), groups)
+    return ops.conv(inputs, kernel, strides, padding, "channels_last")
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class GroupedConv2D(keras.layers.Layer):
+    """2-D convolution in `groups` groups; `groups=1` is dense, `groups=channels` depthwise.
+
+    Input (B, H, W, C), output (B, ceil(H / strides), ceil(W / strides), filters) for odd kernels
+    and "same" padding, which pads k // 2 on both sides.
+
+    Args:
+        filters: output channels, a multiple of `groups`.
+        kernel_size: odd side of the square kernel.
+        strides: stride of both axes.
+        groups: channel groups; must divide the input channels and `filters`.
+        padding: "same" or "valid".
+        use_bias: adds a bias of shape (filters,).
+
+    Raises:
+        ValueError: `groups` does not divide the channels, or `kernel_size` is even with "same".
+
+    Example:
+        >>> GroupedConv2D(64, 3, strides=2, groups=16)(keras.ops.ones((1, 8, 8, 16))).shape
+        (1, 4, 4, 64)
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=1,
+        groups=1,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if filters % groups:
+            raise ValueError(f"filters must be a multiple of groups. Received: {filters=}, {groups=}")
+        if padding == "same" and kernel_size % 2 == 0:
+            raise ValueError(f"'same' padding needs an odd kernel. Received: {kernel_size=}")
+        if padding not in ("same", "valid"):
+            raise ValueError(f"padding must be 'same' or 'valid'. Received: {padding=}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.groups = groups
+        self.padding = padding
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if channels % self.groups:
+            raise ValueError(
+                f"groups must divide the input channels. Received: {channels=}, groups={self.groups}"
+            )
+        side = self.kernel_size
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(side, side, channels // self.groups, self.filters),
+            initializer=self.kernel_initializer,
+        )
+        self.bias = (
+            self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+            if self.use_bias
+            else None
+        )
+
+    def convolve(self, inputs, kernel, bias=None):
+        """The convolution with the kernel and bias given: what folds a batch norm in."""
+        outputs = conv2d(inputs, kernel, self.strides, self.padding, self.groups)
+        return outputs if bias is None else outputs + bias
+
+    def call(self, inputs):
+        bias = None if self.bias is None else ops.cast(self.bias, self.compute_dtype)
+        return self.convolve(inputs, ops.cast(self.kernel, self.compute_dtype), bias)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        border = 2 * (self.kernel_size // 2) if self.padding == "same" else 0
+
+        def length(size):
+            return None if size is None else (size + border - self.kernel_size) // self.strides + 1
+
+        return (batch, length(height), length(width), self.filters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "groups": self.groups,
+            "padding": self.padding,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -1,0 +1,71 @@
+"""The smart module: a few intrinsic maps, and cheap maps made from them."""
+
+from math import ceil
+
+import keras
+from keras import ops
+
+from flpn_tf.layers.conv_norm import ConvNorm
+from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SmartModule(keras.layers.Layer):
+    """1×1 convolution whose output is partly made by cheap grouped convolutions (paper, section III).
+
+    Of `filters` = n output maps, m = ceil(n / ratio) *intrinsic* maps come from a 1×1 convolution,
+    m·(ratio − 1) *cheap* maps from a 3×3 grouped convolution of those (groups = m); both have a
+    batch norm and the activation. They are concatenated and the first n kept.
+    (B, H, W, C) → (B, H, W, filters).
+
+    Args:
+        filters: n, output channels.
+        ratio: t ≥ 1; 1 is a plain 1×1 convolution.
+        activation: "relu" or None.
+
+    Raises:
+        ValueError: ratio below 1.
+    """
+
+    def __init__(self, filters, ratio, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        if ratio < 1:
+            raise ValueError(f"ratio must be 1 or more. Received: {ratio=}")
+        self.filters = filters
+        self.ratio = ratio
+        self.activation = activation
+        intrinsic = ceil(filters / ratio)
+        policy = self.dtype_policy
+        self.primary = ConvNorm(
+            GroupedConv2D(intrinsic, 1, dtype=policy, name="conv"), activation, dtype=policy, name="primary"
+        )
+        self.cheap = None
+        if ratio > 1:
+            cheap = GroupedConv2D(
+                intrinsic * (ratio - 1), 3, groups=intrinsic, dtype=policy, name="conv"
+            )
+            self.cheap = ConvNorm(cheap, activation, dtype=policy, name="cheap")
+
+    def build(self, input_shape):
+        self.primary.build(input_shape)
+        if self.cheap is not None:
+            self.cheap.build(self.primary.compute_output_shape(input_shape))
+
+    def call(self, inputs):
+        outputs = self.primary(inputs)
+        if self.cheap is None:
+            return outputs
+        outputs = ops.concatenate([outputs, self.cheap(outputs)], axis=-1)
+        if outputs.shape[-1] == self.filters:
+            return outputs
+        return outputs[..., : self.filters]
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "ratio": self.ratio,
+            "activation": self.activation,
+        }
