@@ -1,11 +1,12 @@
 """HeatmapCodec: keypoints ↔ heatmaps, one owner for both directions.
 
-    H, W   the heatmap's height and width; heatmap index ``i`` ↔ crop pixel ``stride * i``, with no half-pixel term
+    H, W   the heatmap's height and width; heatmap index ``i`` ↔ crop pixel ``stride * i``
     K      joints
     σ      ``sigma``, the gaussian's standard deviation in heatmap pixels
 
-Targets follow Xiao et al. 2018 (peak 1, window 3σ). ``decode="dark"`` is Zhang et al. 2020, *Distribution-Aware Coordinate
-Representation for Human Pose Estimation*, §3.1: smooth with a gaussian, then one Newton step on the logarithm.
+Targets follow Xiao et al. 2018 (peak 1, window 3σ). The rule ``"dark"`` is Zhang et al. 2020,
+*Distribution-Aware Coordinate Representation for Human Pose Estimation*, §3.1: smooth with a gaussian,
+then one Newton step on the logarithm.
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from flpn_tf.skeleton import Skeleton
 
 DECODE_RULES = ("argmax", "quarter", "dark")
 
-_WINDOW_SIGMAS = 3.0  # a target is 0 beyond this many σ
-_BLUR_SIGMAS = 2.5  # half-width of the decoder's smoothing kernel: 11 taps at σ = 2, as in the reference code
+WINDOW_SIGMAS = 3.0  # a target is 0 beyond this many σ
+_BLUR_SIGMAS = 2.5  # half-width of the smoothing kernel: 11 taps at σ = 2, as the reference code has
 _LOG_FLOOR = 1e-3  # smallest value, as a fraction of the peak, that the logarithm sees
 
 
@@ -30,12 +31,15 @@ class HeatmapCodec:
         height, width: of the heatmap, at least 3.
         stride: crop pixels a heatmap pixel.
         sigma: of the gaussian, heatmap pixels.
-        unbiased: centre the gaussian on the sub-pixel point; False rounds to the nearest pixel, as the original code does.
+        unbiased: centre the gaussian on the sub-pixel point; False rounds to the nearest pixel, as the
+            original code does.
         decode_rule: ``"argmax"``, ``"quarter"`` (a quarter pixel towards the higher neighbour) or ``"dark"``.
 
-    **Borders.** ``quarter`` counts a missing neighbour as lower. ``dark`` expands around the peak moved one pixel inside
-    where it lies on the border, and its smoothing kernel shrinks on each axis to the half-width that fits the map on both
-    sides, down to no smoothing; the answer stays within one pixel of the peak.
+    **Borders.** ``quarter`` counts a missing neighbour as lower. ``dark`` expands around the peak, moved one
+    pixel inside where it lies on the border, and its smoothing kernel shrinks on each axis to the half-width
+    that fits the map on both sides, down to no smoothing; the answer stays within one pixel of the peak.
+    (`docs/decisions.md` compares the alternatives: padding the smoothing with zeros, or renormalising it,
+    pulls points near the border up to 1.5 pixels away.)
     """
 
     height: int
@@ -47,9 +51,13 @@ class HeatmapCodec:
 
     def __post_init__(self):
         if self.height < 3 or self.width < 3:
-            raise InputError(f"A heatmap needs at least 3x3 pixels. Received: height={self.height}, width={self.width}")
+            raise InputError(
+                f"A heatmap needs at least 3x3 pixels. Received: height={self.height}, width={self.width}"
+            )
         if not self.stride > 0 or not self.sigma > 0:
-            raise InputError(f"stride and sigma must be positive. Received: stride={self.stride}, sigma={self.sigma}")
+            raise InputError(
+                f"stride and sigma must be positive. Received: stride={self.stride}, sigma={self.sigma}"
+            )
         check_decode_rule(self.decode_rule)
 
     def encode(self, points, visible) -> tuple[np.ndarray, np.ndarray]:
@@ -60,8 +68,8 @@ class HeatmapCodec:
             visible: ``(K,)``; above 0 means labelled.
 
         Returns:
-            heatmaps ``(H, W, K)`` float32 with values in [0, 1], and weights ``(K,)`` float32: 1, or 0 where the joint is
-            unlabelled or its window lies outside the map (those heatmaps are all 0).
+            heatmaps ``(H, W, K)`` float32 with values in [0, 1], and weights ``(K,)`` float32: 1, or 0 where
+            the joint is unlabelled or its window lies outside the map (those heatmaps are all 0).
         """
         centres = np.asarray(points, dtype=np.float64) / self.stride
         labelled = (np.asarray(visible) > 0) & np.isfinite(centres).all(axis=-1)
@@ -78,7 +86,7 @@ class HeatmapCodec:
         """``(size, K)``: the windowed gaussian of each centre along one axis."""
         distance = np.arange(size)[:, None] - centres[None]
         profile = np.exp(-(distance**2) / (2 * self.sigma**2))
-        return np.where(np.abs(distance) <= _WINDOW_SIGMAS * self.sigma, profile, 0.0)
+        return np.where(np.abs(distance) <= WINDOW_SIGMAS * self.sigma, profile, 0.0)
 
     def decode(self, heatmaps: np.ndarray) -> np.ndarray:
         """Finds each map's point.
@@ -87,8 +95,9 @@ class HeatmapCodec:
             heatmaps: ``(..., H, W, K)``.
 
         Returns:
-            ``(..., K, 3)`` float64 ``(x, y, score)``, x and y in crop pixels, the score the map's highest value. Always
-            finite: NaN and infinities count as 0, and a map with nothing above 0 gives its first highest pixel and score 0.
+            ``(..., K, 3)`` float64 ``(x, y, score)``, x and y in crop pixels, the score the map's highest
+            value. Always finite: NaN and infinities count as 0, and a map with nothing above 0 gives its
+            first highest pixel and score 0.
 
         Raises:
             InputError: the shape is not ``(..., height, width, K)``.
@@ -130,7 +139,7 @@ class HeatmapCodec:
         return 0.25 * np.stack([np.sign(right - left), np.sign(below - above)], axis=1)
 
     def _newton(self, maps: np.ndarray, position: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """``(N, 2)`` offsets from ``position`` to the maximum of the smoothed map's logarithm, each within ±1."""
+        """``(N, 2)`` offsets, each within ±1, to the maximum of the smoothed map's logarithm."""
         last = np.array([self.width, self.height]) - 2
         centre = np.clip(position, 1, last)
         kernels = self._smoothing_rows()
@@ -178,13 +187,15 @@ def check_decode_rule(rule: str) -> str:
 
 
 def flip_heatmaps(heatmaps: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Brings the heatmaps of a mirrored crop back to the upright crop's frame (the flip test of Xiao et al. 2018).
+    """Brings the heatmaps of a mirrored crop back to the first crop's frame (flip test, Xiao et al. 2018).
 
-    Mirrors the columns, swaps the skeleton's flip pairs and shifts one pixel to the right (the first column keeps its
-    values): with index ``i`` ↔ crop pixel ``stride * i``, a mirrored map lies ``(stride - 1) / stride`` pixel too far left.
+    Mirrors the columns, swaps the skeleton's flip pairs and shifts one pixel to the right (the first column
+    keeps its values): with index ``i`` ↔ crop pixel ``stride * i``, a mirrored map lies
+    ``(stride - 1) / stride`` of a pixel too far left.
 
     Args:
         heatmaps: ``(..., H, W, K)`` of the crop whose column ``u`` became ``width - 1 - u``.
+        skeleton: says which joints change places.
 
     Returns:
         ``(..., H, W, K)``, a new array.

@@ -4,14 +4,14 @@
 class InputError(ValueError):
     """The user's input is bad.
 
-    The message is one line: what is wrong, in which file or id, and what to do about it; where a value is wrong it ends
-    with "Received: …". The command line prints it on stderr and exits with 2.
+    The message is one line: what is wrong, in which file or id, and what to do about it; where a value is
+    wrong it ends with "Received: …". The command line prints it on stderr and exits with 2.
     """
 
     exit_code = 2
 
 
 class GateError(RuntimeError):
-    """A quality gate refused to ship a result. The command line prints the message on stderr and exits with 3."""
+    """A quality gate refused to ship a result. The command line prints it on stderr and exits with 3."""
 
     exit_code = 3

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Skeleton:
     """The joints of one kind of body.
 
     Attributes:
-        name: short identifier, e.g. ``"coco_17"``.
+        name: short identifier, e.g. ``"coco_17"``; skeletons that differ only here are equal.
         names: one unique name a joint; the position is the joint's index in heatmaps and keypoint arrays.
         flip_pairs: pairs of joint indices that change places when a picture is mirrored.
         limbs: pairs of joint indices (0-based) to join with a line.
@@ -30,7 +30,7 @@ class Skeleton:
         InputError: lengths or indices that do not fit together.
     """
 
-    name: str
+    name: str = field(compare=False)
     names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...]
     limbs: tuple[tuple[int, int], ...]
@@ -39,31 +39,34 @@ class Skeleton:
     def __post_init__(self):
         try:
             set_ = object.__setattr__
-            set_(self, "names", tuple(str(n) for n in self.names))
+            set_(self, "names", tuple(self.names))
             set_(self, "flip_pairs", _index_pairs(self.flip_pairs))
             set_(self, "limbs", _index_pairs(self.limbs))
             set_(self, "sigmas", tuple(float(s) for s in self.sigmas))
         except (TypeError, ValueError) as error:
             raise InputError(f"Skeleton {self.name!r} is malformed: {error}") from error
         count = len(self.names)
-        if count == 0:
-            raise InputError(f"Skeleton {self.name!r} needs at least one joint. Received: names={self.names}")
+        if count == 0 or not all(isinstance(name, str) and name for name in self.names):
+            raise InputError(
+                f"Skeleton {self.name!r} needs at least one joint, each with a name. Received: {self.names}"
+            )
         if len(set(self.names)) != count:
             raise InputError(f"Skeleton {self.name!r} needs unique joint names. Received: names={self.names}")
         if len(self.sigmas) != count or not all(0 < s < np.inf for s in self.sigmas):
             raise InputError(
-                f"Skeleton {self.name!r} needs {count} positive sigmas, one a joint. Received: sigmas={self.sigmas}"
+                f"Skeleton {self.name!r} needs {count} positive sigmas. Received: sigmas={self.sigmas}"
             )
-        for field in ("flip_pairs", "limbs"):
-            pairs = getattr(self, field)
+        for pairs_of in ("flip_pairs", "limbs"):
+            pairs = getattr(self, pairs_of)
             if any(a == b or not (0 <= a < count and 0 <= b < count) for a, b in pairs):
                 raise InputError(
-                    f"Skeleton {self.name!r}: {field} must join two different joints in 0…{count - 1}. Received: {pairs}"
+                    f"Skeleton {self.name!r}: {pairs_of} must join two different joints in 0…{count - 1}. "
+                    f"Received: {pairs}"
                 )
         flipped = [joint for pair in self.flip_pairs for joint in pair]
         if len(set(flipped)) != len(flipped):
             raise InputError(
-                f"Skeleton {self.name!r}: a joint may be in one flip pair only. Received: flip_pairs={self.flip_pairs}"
+                f"Skeleton {self.name!r}: a joint may be in one flip pair only. Received: {self.flip_pairs}"
             )
 
     def __len__(self) -> int:
@@ -71,7 +74,7 @@ class Skeleton:
 
     @property
     def flip_permutation(self) -> np.ndarray:
-        """``(K,)`` ints: ``keypoints[permutation]`` are the mirrored body's joints in this skeleton's order."""
+        """``(K,)`` ints: ``keypoints[permutation]`` puts a mirrored body's joints in this order."""
         order = np.arange(len(self))
         for a, b in self.flip_pairs:
             order[a], order[b] = b, a
@@ -79,7 +82,7 @@ class Skeleton:
 
     @classmethod
     def unnamed(cls, count: int) -> "Skeleton":
-        """A skeleton of ``count`` joints that nothing is known about: no pairs, no limbs, the default sigma."""
+        """``count`` joints that nothing is known about: no pairs, no limbs, the default sigma."""
         return cls(
             name=f"unnamed_{count}",
             names=tuple(f"keypoint_{i}" for i in range(count)),
@@ -98,7 +101,7 @@ class Skeleton:
         """Reads one entry of a COCO json's ``categories``.
 
         Args:
-            category: has ``keypoints`` (names) and may have ``skeleton`` (limbs, 1-based, as COCO writes them) and ``name``.
+            category: has ``keypoints`` (names); may have ``skeleton`` (limbs, 1-based) and ``name``.
             flip_pairs: 0-based; by default found from joint names that differ in left/right only.
             sigmas: by default those of the known skeleton with the same joint names, else `DEFAULT_SIGMA`.
 
@@ -108,7 +111,7 @@ class Skeleton:
         names = category.get("keypoints") if isinstance(category, Mapping) else None
         if not isinstance(names, Sequence) or isinstance(names, str) or not names:
             raise InputError(
-                f"A COCO category needs a non-empty list `keypoints` of joint names. Received: category={category}"
+                f"A COCO category needs a list `keypoints` of joint names. Received: category={category}"
             )
         names = tuple(str(n) for n in names)
         known = next((s for s in SKELETONS.values() if s.names == names), None)
@@ -120,13 +123,14 @@ class Skeleton:
             limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"A COCO category's `skeleton` is a list of pairs of 1-based joints. Received: {category.get('skeleton')}"
+                "A COCO category's `skeleton` is a list of pairs of 1-based joints. "
+                f"Received: {category.get('skeleton')}"
             ) from error
         name = known.name if known else f"{category.get('name', 'category')}_{len(names)}"
         return cls(name, names, tuple(flip_pairs), limbs or (known.limbs if known else ()), tuple(sigmas))
 
     def to_dict(self) -> dict:
-        """The plain lists that `pose_spec.json` stores."""
+        """The attributes as plain json values."""
         return {
             "name": self.name,
             "names": list(self.names),
@@ -137,17 +141,19 @@ class Skeleton:
 
     @classmethod
     def from_dict(cls, values: Mapping) -> "Skeleton":
-        """The inverse of `to_dict`; without ``name``, the known skeleton's of the same joints.
+        """The inverse of `to_dict`; ``name`` may be left out.
 
         Raises:
             InputError: a field is missing, unknown or malformed.
         """
-        fields = ("names", "flip_pairs", "limbs", "sigmas")
-        if not isinstance(values, Mapping) or not set(fields) <= set(values) <= {"name", *fields}:
-            raise InputError(f"A skeleton needs the fields {', '.join(fields)} and no others. Received: {values}")
+        lists = ("names", "flip_pairs", "limbs", "sigmas")
+        if not isinstance(values, Mapping) or not set(lists) <= set(values) <= {"name", *lists}:
+            raise InputError(f"A skeleton needs the fields {', '.join(lists)}. Received: {values}")
+        if not all(isinstance(values[key], list | tuple) for key in lists):
+            raise InputError(f"A skeleton's {', '.join(lists)} are lists. Received: {values}")
         names = tuple(values["names"])
-        name = values.get("name") or next((s.name for s in SKELETONS.values() if s.names == names), f"unnamed_{len(names)}")
-        return cls(name, **{field: values[field] for field in fields})
+        known = next((s.name for s in SKELETONS.values() if s.names == names), f"custom_{len(names)}")
+        return cls(values.get("name", known), **{key: values[key] for key in lists})
 
     def match(self, other: "Skeleton") -> list[tuple[int, int]]:
         """Index pairs ``(in self, in other)`` of the joints with the same name, in this skeleton's order.
@@ -159,8 +165,8 @@ class Skeleton:
         pairs = [(i, position[name]) for i, name in enumerate(self.names) if name in position]
         if 2 * len(pairs) < min(len(self), len(other)):
             raise InputError(
-                f"Skeletons {self.name!r} and {other.name!r} share {len(pairs)} joint names, fewer than half; "
-                f"rename the joints so that the same ones agree. Received: {self.names} and {other.names}"
+                f"Skeletons {self.name!r} and {other.name!r} share {len(pairs)} joints, fewer than half: "
+                f"give the same joints the same names. Received: {self.names} and {other.names}"
             )
         return pairs
 

@@ -8,6 +8,7 @@ from flpn_tf.layers.grouped_deconv import GroupedConv2DTranspose
 from flpn_tf.layers.pixel_conv import PixelConv2D
 from flpn_tf.layers.smart_bottleneck import SmartBottleneck
 from flpn_tf.layers.smart_module import SmartModule
+from flpn_tf.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
     "Bottleneck",
@@ -18,4 +19,5 @@ __all__ = [
     "PixelConv2D",
     "SmartBottleneck",
     "SmartModule",
+    "SqueezeExcite",
 ]

@@ -3,17 +3,19 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE
+from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D
 
 # The reference implementations' values (torch momentum 0.1 is Keras's 0.9).
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
 
-ACTIVATIONS = {
-    None: lambda x: x,
-    "relu": ops.relu,
-    "hard_swish": lambda x: x * (ops.relu6(x + 3.0) * (1.0 / 6.0)),
-}
+
+def hard_sigmoid(x):
+    """relu6(x + 3) / 6, spelled so that the TFLite converter fuses `x * hard_sigmoid(x)`."""
+    return ops.relu6(x + 3.0) * (1.0 / 6.0)
+
+
+ACTIVATIONS = {None: lambda x: x, "relu": ops.relu, "hard_swish": lambda x: x * hard_sigmoid(x)}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -30,6 +32,9 @@ class ConvNorm(keras.layers.Layer):
         activation: "relu", "hard_swish" or None.
 
     Input and output shapes are those of `conv`.
+
+    Raises:
+        ValueError: unknown activation.
     """
 
     def __init__(self, conv, activation="relu", **kwargs):
@@ -43,7 +48,8 @@ class ConvNorm(keras.layers.Layer):
         )
 
     def build(self, input_shape):
-        self.conv.build(input_shape)
+        if not self.conv.built:  # a convolution loaded from a config may come built
+            self.conv.build(input_shape)
         self.norm.build(self.conv.compute_output_shape(input_shape))
 
     def folded(self):
@@ -79,3 +85,9 @@ class ConvNorm(keras.layers.Layer):
         config = dict(config)
         config["conv"] = keras.saving.deserialize_keras_object(config["conv"])
         return cls(**config)
+
+
+def conv_norm(name, filters, kernel_size, strides=1, groups=1, activation="relu", dtype=None):
+    """The usual unit: a `ConvNorm` over a `GroupedConv2D`; arguments as theirs."""
+    conv = GroupedConv2D(filters, kernel_size, strides, groups, dtype=dtype, name="conv")
+    return ConvNorm(conv, activation, dtype=dtype, name=name)

@@ -44,10 +44,12 @@ class GlobalContext(keras.layers.Layer):
 
     def pool(self, inputs):
         """(B, H, W, C) → (B, 1, 1, C), the attention-weighted mean over positions."""
-        logits = self.attention(inputs)
+        # Sums over thousands of positions overflow float16; in float32 the casts are no operations.
+        logits = ops.cast(self.attention(inputs), "float32")
         weights = ops.exp(logits - ops.max(logits, axis=(1, 2), keepdims=True))
         total = ops.sum(weights, axis=(1, 2), keepdims=True)
-        return ops.sum(inputs * weights, axis=(1, 2), keepdims=True) / total
+        pooled = ops.sum(ops.cast(inputs, "float32") * weights, axis=(1, 2), keepdims=True) / total
+        return ops.cast(pooled, self.compute_dtype)
 
     def normalise(self, inputs):
         """Layer norm over the channels, spelled out: Keras's own leaves float ops in an int8 graph."""

@@ -13,14 +13,16 @@ def _tensorflow_has_grouped_gradient() -> bool:
     """True where TensorFlow can differentiate a grouped CPU convolution (it needs oneDNN)."""
     import tensorflow as tf
 
+    # The gradient's op by itself: `init_scope`, needed inside a graph, stops every gradient tape.
     with tf.init_scope(), tf.device("CPU:0"):
-        image = tf.ones((1, 3, 3, 4))
-        kernel = tf.ones((3, 3, 2, 4))
         try:
-            with tf.GradientTape() as tape:
-                tape.watch(kernel)
-                output = tf.nn.conv2d(image, kernel, 1, "VALID")
-            tape.gradient(output, kernel)
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=(1, 3, 3, 4),
+                filter=tf.ones((3, 3, 2, 4)),
+                out_backprop=tf.ones((1, 1, 1, 4)),
+                strides=[1, 1, 1, 1],
+                padding="VALID",
+            )
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             return False
     return True
@@ -67,18 +69,60 @@ def conv2d(inputs, kernel, strides=1, padding="same", groups=1):
     return ops.conv(inputs, kernel, strides, padding, "channels_last")
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
-class GroupedConv2D(keras.layers.Layer):
-    """2-D convolution in `groups` groups; `groups=1` is dense, `groups=channels` depthwise.
-
-    Input (B, H, W, C), output (B, ceil(H / strides), ceil(W / strides), filters) for odd kernels
-    and "same" padding, which pads k // 2 on both sides.
+class GroupedKernel(keras.layers.Layer):
+    """Base of the grouped convolutions: holds `kernel`, (side, side, C / groups, filters).
 
     Args:
         filters: output channels, a multiple of `groups`.
-        kernel_size: odd side of the square kernel.
+        kernel_size: side of the square kernel.
         strides: stride of both axes.
         groups: channel groups; must divide the input channels and `filters`.
+        kernel_initializer: Keras initializer, its name or its config.
+
+    Raises:
+        ValueError: `groups` does not divide the channels.
+    """
+
+    def __init__(self, filters, kernel_size, strides, groups=1, kernel_initializer="he_normal", **kwargs):
+        super().__init__(**kwargs)
+        if groups < 1 or filters < 1 or filters % groups:
+            raise ValueError(f"filters must be a multiple of groups. Received: {filters=}, {groups=}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.groups = groups
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if channels % self.groups:
+            raise ValueError(
+                f"groups must divide the input channels. Received: {channels=}, groups={self.groups}"
+            )
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, self.kernel_size, channels // self.groups, self.filters),
+            initializer=self.kernel_initializer,
+        )
+
+    def get_config(self):
+        return super().get_config() | {
+            "filters": self.filters,
+            "groups": self.groups,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class GroupedConv2D(GroupedKernel):
+    """2-D convolution in `groups` groups; `groups=1` is dense, `groups=channels` depthwise.
+
+    Input (B, H, W, C), output (B, ceil(H / strides), ceil(W / strides), filters) with "same"
+    padding, which pads k // 2 on both sides.
+
+    Args:
+        filters, strides, groups, kernel_initializer: as in `GroupedKernel`.
+        kernel_size: side of the square kernel, odd with "same" padding.
         padding: "same" or "valid".
         use_bias: adds a bias of shape (filters,).
 
@@ -90,49 +134,20 @@ class GroupedConv2D(keras.layers.Layer):
         (1, 4, 4, 64)
     """
 
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        strides=1,
-        groups=1,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if filters % groups:
-            raise ValueError(f"filters must be a multiple of groups. Received: {filters=}, {groups=}")
-        if padding == "same" and kernel_size % 2 == 0:
-            raise ValueError(f"'same' padding needs an odd kernel. Received: {kernel_size=}")
+    def __init__(self, filters, kernel_size, strides=1, groups=1, padding="same", use_bias=False, **kwargs):
+        super().__init__(filters, kernel_size, strides, groups, **kwargs)
         if padding not in ("same", "valid"):
             raise ValueError(f"padding must be 'same' or 'valid'. Received: {padding=}")
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.strides = strides
-        self.groups = groups
+        if padding == "same" and kernel_size % 2 == 0:
+            raise ValueError(f"'same' padding needs an odd kernel. Received: {kernel_size=}")
         self.padding = padding
         self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias = None
 
     def build(self, input_shape):
-        channels = input_shape[-1]
-        if channels % self.groups:
-            raise ValueError(
-                f"groups must divide the input channels. Received: {channels=}, groups={self.groups}"
-            )
-        side = self.kernel_size
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(side, side, channels // self.groups, self.filters),
-            initializer=self.kernel_initializer,
-        )
-        self.bias = (
-            self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
-            if self.use_bias
-            else None
-        )
+        super().build(input_shape)
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
     def convolve(self, inputs, kernel, bias=None):
         """The convolution with the kernel and bias given: what folds a batch norm in."""
@@ -154,11 +169,8 @@ class GroupedConv2D(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {
-            "filters": self.filters,
             "kernel_size": self.kernel_size,
             "strides": self.strides,
-            "groups": self.groups,
             "padding": self.padding,
             "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

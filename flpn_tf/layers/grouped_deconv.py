@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE, conv2d
+from flpn_tf.layers.grouped_conv import PACKAGE, GroupedKernel, conv2d
 
 KERNEL_SIZE = 4
 STRIDES = 2
@@ -27,43 +27,25 @@ def _depth_to_space(inputs):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class GroupedConv2DTranspose(keras.layers.Layer):
+class GroupedConv2DTranspose(GroupedKernel):
     """4×4, stride-2 transposed convolution in groups: (B, H, W, C) → (B, 2H, 2W, filters).
 
     Keras's `Conv2DTranspose` has no groups, and TFLite ignores them silently, so it is computed as
     its four phases: a 2×2 grouped convolution each, interleaved by depth-to-space. It equals
     `torch.nn.ConvTranspose2d(C, filters, 4, stride=2, padding=1, groups=groups)`.
 
-    Args:
-        filters: output channels, a multiple of `groups`.
-        groups: channel groups; must divide the input channels and `filters`.
-
     The kernel is (4, 4, C / groups, filters): its last axis runs over all output channels, group by
     group, so it holds the weights of `groups` separate `tf.nn.conv2d_transpose` calls.
+
+    Args:
+        filters, groups, kernel_initializer: as in `GroupedKernel`.
 
     Raises:
         ValueError: `groups` does not divide the channels.
     """
 
-    def __init__(self, filters, groups=1, kernel_initializer="he_normal", **kwargs):
-        super().__init__(**kwargs)
-        if filters % groups:
-            raise ValueError(f"filters must be a multiple of groups. Received: {filters=}, {groups=}")
-        self.filters = filters
-        self.groups = groups
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-
-    def build(self, input_shape):
-        channels = input_shape[-1]
-        if channels % self.groups:
-            raise ValueError(
-                f"groups must divide the input channels. Received: {channels=}, groups={self.groups}"
-            )
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(KERNEL_SIZE, KERNEL_SIZE, channels // self.groups, self.filters),
-            initializer=self.kernel_initializer,
-        )
+    def __init__(self, filters, groups=1, **kwargs):
+        super().__init__(filters, KERNEL_SIZE, STRIDES, groups, **kwargs)
 
     def convolve(self, inputs, kernel, bias=None):
         """The transposed convolution with the kernel and bias given."""
@@ -71,9 +53,7 @@ class GroupedConv2DTranspose(keras.layers.Layer):
         for row_padding, row_taps in _PHASES:
             for column_padding, column_taps in _PHASES:
                 padded = ops.pad(inputs, ((0, 0), row_padding, column_padding, (0, 0)))
-                taps = ops.stack(
-                    [ops.stack([kernel[r, c] for c in column_taps]) for r in row_taps]
-                )
+                taps = ops.stack([ops.stack([kernel[r, c] for c in column_taps]) for r in row_taps])
                 phase = conv2d(padded, taps, 1, "valid", self.groups)
                 # The bias goes in before the interleaving, where TFLite fuses it (and the ReLU).
                 phases.append(phase if bias is None else phase + bias)
@@ -90,10 +70,3 @@ class GroupedConv2DTranspose(keras.layers.Layer):
             None if width is None else STRIDES * width,
             self.filters,
         )
-
-    def get_config(self):
-        return super().get_config() | {
-            "filters": self.filters,
-            "groups": self.groups,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-        }

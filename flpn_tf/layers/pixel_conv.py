@@ -19,12 +19,15 @@ class PixelConv2D(GroupedConv2D):
     exported graph, and uint8 pixels enter an int8 network without a lossy rescaling.
 
     Args:
-        filters, kernel_size, strides, use_bias: as in `GroupedConv2D`.
+        filters, kernel_size, strides, padding, use_bias: as in `GroupedConv2D`.
         mean, std: one value per input channel, on the 0–255 scale.
+
+    Raises:
+        ValueError: as many values as channels are not given.
     """
 
     def __init__(self, filters, kernel_size, strides=1, mean=IMAGENET_MEAN, std=IMAGENET_STD, **kwargs):
-        super().__init__(filters, kernel_size, strides, **kwargs)
+        super().__init__(filters, kernel_size, strides, 1, **kwargs)
         self.mean = tuple(mean)
         self.std = tuple(std)
 

@@ -5,8 +5,8 @@ from math import ceil
 import keras
 from keras import ops
 
-from flpn_tf.layers.conv_norm import ConvNorm
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D
+from flpn_tf.layers.conv_norm import conv_norm
+from flpn_tf.layers.grouped_conv import PACKAGE
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -21,30 +21,26 @@ class SmartModule(keras.layers.Layer):
     Args:
         filters: n, output channels.
         ratio: t ≥ 1; 1 is a plain 1×1 convolution.
-        activation: "relu" or None.
+        activation: as in `ConvNorm`.
 
     Raises:
-        ValueError: ratio below 1.
+        ValueError: ratio below 1 or not whole.
     """
 
     def __init__(self, filters, ratio, activation="relu", **kwargs):
         super().__init__(**kwargs)
-        if ratio < 1:
-            raise ValueError(f"ratio must be 1 or more. Received: {ratio=}")
+        if ratio != int(ratio) or ratio < 1:
+            raise ValueError(f"ratio must be a whole number, 1 or more. Received: {ratio=}")
         self.filters = filters
-        self.ratio = ratio
+        self.ratio = int(ratio)
         self.activation = activation
         intrinsic = ceil(filters / ratio)
         policy = self.dtype_policy
-        self.primary = ConvNorm(
-            GroupedConv2D(intrinsic, 1, dtype=policy, name="conv"), activation, dtype=policy, name="primary"
-        )
+        self.primary = conv_norm("primary", intrinsic, 1, activation=activation, dtype=policy)
         self.cheap = None
-        if ratio > 1:
-            cheap = GroupedConv2D(
-                intrinsic * (ratio - 1), 3, groups=intrinsic, dtype=policy, name="conv"
-            )
-            self.cheap = ConvNorm(cheap, activation, dtype=policy, name="cheap")
+        if self.ratio > 1:
+            cheap = intrinsic * (self.ratio - 1)
+            self.cheap = conv_norm("cheap", cheap, 3, 1, intrinsic, activation, dtype=policy)
 
     def build(self, input_shape):
         self.primary.build(input_shape)

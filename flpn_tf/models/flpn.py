@@ -2,10 +2,12 @@
 
 import keras
 
-from flpn_tf.layers import SmartBottleneck
 from flpn_tf.layers.grouped_conv import PACKAGE
 from flpn_tf.models import parts
 from flpn_tf.models.pose_network import PoseNetwork, as_skeleton
+
+# The paper's table 1.
+RATIOS = (2, 8, 2, 2)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -17,14 +19,16 @@ class FLPN(PoseNetwork):
 
     Args:
         depth: 50, 101 or 152.
-        ratios: intrinsic ratio t of the smart modules, one per stage. (2, 8, 2, 2) gives the paper's
-            table 1, (8, 2, 2, 2) its ablation tables.
+        ratios: intrinsic ratio t of the smart modules, one per stage; only for `block="smart"`.
+            (2, 8, 2, 2), the default, gives the paper's table 1, (8, 2, 2, 2) its ablation tables.
         image_size: (H, W) of the crop, multiples of 32; the paper uses (256, 192).
         keypoints: K, for joints without names.
         skeleton: `Skeleton` (or its dict) of the K joints; COCO's 17 where neither is given.
         width: multiplies all channels of stem and stages.
-        block: residual block, "smart" or one of the comparisons in `flpn_tf.models.bottlenecks`.
-        global_context: context block inside the smart bottleneck.
+        block: residual block: "smart", or "standard", "ghost", "mobilenetv3" or "lpn" of
+            `flpn_tf.models.bottlenecks`.
+        global_context: context block in every bottleneck; None: where the block's source has it
+            ("smart" and "lpn").
         stem: "grouped" or "pooled" (7×7 convolution and max-pooling).
         head_filters: channels of the transposed convolutions.
         head_grouped: False makes them dense.
@@ -55,22 +59,29 @@ class FLPN(PoseNetwork):
     def __init__(
         self,
         depth=50,
-        ratios=(2, 8, 2, 2),
+        ratios=None,
         image_size=(256, 192),
         keypoints=None,
         skeleton=None,
         width=1.0,
         block="smart",
-        global_context=True,
+        global_context=None,
         stem="grouped",
-        head_filters=256,
+        head_filters=parts.HEAD_FILTERS,
         head_grouped=True,
         **kwargs,
     ):
-        if depth not in parts.STAGE_BLOCKS:
-            raise ValueError(f"depth must be one of {list(parts.STAGE_BLOCKS)}. Received: {depth=}")
-        if len(ratios) != len(parts.STAGE_HIDDEN):
-            raise ValueError(f"ratios needs one value per stage. Received: {ratios=}")
+        make_block = parts.block_class(block)
+        if global_context is None:
+            global_context = make_block.GLOBAL_CONTEXT
+        options = [{"global_context": global_context} for _ in parts.STAGE_HIDDEN]
+        if block == "smart":
+            ratios = tuple(RATIOS if ratios is None else ratios)
+            if len(ratios) != len(options):
+                raise ValueError(f"ratios needs one value per stage. Received: {ratios=}")
+            options = [{**stage, "ratio": ratio} for stage, ratio in zip(options, ratios, strict=True)]
+        elif ratios is not None:
+            raise ValueError(f"only the smart block has ratios. Received: {ratios=}, {block=}")
         if stem not in ("grouped", "pooled"):
             raise ValueError(f"stem must be 'grouped' or 'pooled'. Received: {stem=}")
         skeleton = as_skeleton(skeleton, keypoints)
@@ -80,18 +91,11 @@ class FLPN(PoseNetwork):
             x = parts.grouped_stem(inputs, filters, parts.scaled(parts.STEM_FIRST_FILTERS, width))
         else:
             x = parts.pooled_stem(inputs, filters)
-
-        def make_block(stage, strides, name):
-            hidden = parts.scaled(parts.STAGE_HIDDEN[stage], width)
-            return SmartBottleneck(
-                hidden, 4 * hidden, strides, ratios[stage], global_context=global_context, name=name
-            )
-
-        x = parts.stages(x, parts.STAGE_BLOCKS[depth], make_block)
+        x = parts.stages(x, depth, make_block, width, options=options)
         outputs = parts.deconv_head(x, len(skeleton), head_filters, grouped=head_grouped)
         super().__init__(inputs, outputs, skeleton, **kwargs)
         self.depth = depth
-        self.ratios = tuple(ratios)
+        self.ratios = ratios
         self.image_size = tuple(image_size)
         self.width = width
         self.block = block

@@ -5,14 +5,15 @@ from math import gcd
 import keras
 
 from flpn_tf.layers import ConvNorm, GroupedConv2D, GroupedConv2DTranspose, PixelConv2D
+from flpn_tf.layers.conv_norm import conv_norm
+from flpn_tf.models.bottlenecks import BLOCKS
 
 # Blocks per stage of ResNet-50/101/152 (He et al. 2016, table 1).
 STAGE_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STAGE_HIDDEN = (64, 128, 256, 512)
 STEM_FIRST_FILTERS = 16
 STEM_FILTERS = 64
-# Pixels of the crop per heatmap pixel.
-STRIDE = 4
+HEAD_FILTERS = 256
 
 
 def scaled(channels, width):
@@ -28,38 +29,68 @@ def pixel_input(image_size):
     return keras.Input((height, width, 3), name="image", dtype="float32")
 
 
+def pixel_unit(name, filters, kernel_size):
+    """The first convolution, stride 2, with batch norm and ReLU."""
+    # In float32 under every policy: 0–255 and its offset do not fit half precision well.
+    return ConvNorm(
+        PixelConv2D(filters, kernel_size, 2, dtype="float32", name="conv"), dtype="float32", name=name
+    )
+
+
 def grouped_stem(x, filters, first):
     """conv 3×3 s2 to `first` maps, then a *grouped* conv 3×3 s2; no max-pool (paper, section III)."""
-    # The pixel convolution stays in float32: 0–255 and its offset do not fit half precision well.
-    x = ConvNorm(PixelConv2D(first, 3, 2, dtype="float32", name="conv"), dtype="float32", name="stem_1")(x)
-    conv = GroupedConv2D(filters, 3, 2, groups=gcd(first, filters), name="conv")
-    return ConvNorm(conv, name="stem_2")(x)
+    x = pixel_unit("stem_1", first, 3)(x)
+    return conv_norm("stem_2", filters, 3, 2, gcd(first, filters))(x)
 
 
 def pooled_stem(x, filters):
     """ResNet's stem: conv 7×7 s2, then 3×3 s2 max-pooling."""
-    x = ConvNorm(PixelConv2D(filters, 7, 2, dtype="float32", name="conv"), dtype="float32", name="stem")(x)
+    x = pixel_unit("stem", filters, 7)(x)
     x = keras.layers.ZeroPadding2D(1, name="stem_pad")(x)  # after a ReLU zero is the lowest value
     return keras.layers.MaxPooling2D(3, 2, name="stem_pool")(x)
 
 
-def stages(x, blocks, make_block, strides=(1, 2, 2, 2)):
+def block_class(name):
+    """The residual block of that name; ValueError where there is none."""
+    if name not in BLOCKS:
+        raise ValueError(f"block must be one of {list(BLOCKS)}. Received: block={name!r}")
+    return BLOCKS[name]
+
+
+def stages(x, depth, block, width=1.0, strides=(1, 2, 2, 2), options=None):
     """The residual stages.
 
     Args:
-        blocks: blocks per stage.
-        make_block: (stage, strides, name) → layer.
+        x: the stem's maps.
+        depth: 50, 101 or 152.
+        block: a `Bottleneck` subclass.
+        width: multiplies the channels.
+        strides: one value per stage.
+        options: further arguments of the block, one dict per stage.
+
+    Raises:
+        ValueError: unknown depth.
     """
-    for stage, (count, stride) in enumerate(zip(blocks, strides, strict=True)):
+    if depth not in STAGE_BLOCKS:
+        raise ValueError(f"depth must be one of {list(STAGE_BLOCKS)}. Received: {depth=}")
+    for stage, count in enumerate(STAGE_BLOCKS[depth]):
+        hidden = scaled(STAGE_HIDDEN[stage], width)
+        kwargs = options[stage] if options else {}
         for index in range(count):
-            x = make_block(stage, stride if index == 0 else 1, f"stage{stage}_block{index}")(x)
+            name = f"stage{stage}_block{index}"
+            stride = strides[stage] if index == 0 else 1
+            x = block(hidden, block.EXPANSION * hidden, stride, name=name, **kwargs)(x)
     return x
 
 
-def deconv_head(x, keypoints, filters, count=3, grouped=True, pointwise=False):
-    """Upsampling to the heatmaps: `count` transposed convolutions, then a 1×1 with bias to K maps.
+def deconv_head(x, keypoints, filters=HEAD_FILTERS, count=3, grouped=True, pointwise=False):
+    """Upsampling to the heatmaps: transposed convolutions, then a 1×1 with bias to K maps.
 
     Args:
+        x: the last stage's maps.
+        keypoints: K.
+        filters: channels of the transposed convolutions.
+        count: how many of them, each doubling height and width.
         grouped: groups = gcd(in, out) (paper, section III), else dense.
         pointwise: a 1×1 convolution with batch norm and ReLU behind each (as LPN does).
     """
@@ -68,7 +99,7 @@ def deconv_head(x, keypoints, filters, count=3, grouped=True, pointwise=False):
         deconv = GroupedConv2DTranspose(filters, groups, name="conv")
         x = ConvNorm(deconv, name=f"deconv{index}")(x)
         if pointwise:
-            x = ConvNorm(GroupedConv2D(filters, 1, name="conv"), name=f"deconv{index}_mix")(x)
+            x = conv_norm(f"deconv{index}_mix", filters, 1)(x)
     # Heatmaps start near zero, where most of their targets are.
     last = GroupedConv2D(
         keypoints,

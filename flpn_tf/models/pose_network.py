@@ -1,8 +1,14 @@
 """What the pose networks share: a skeleton, their constructor as config, the deployment spec."""
 
-import keras
+import hashlib
 
+import keras
+import numpy as np
+
+from flpn_tf.codec import HeatmapCodec
+from flpn_tf.layers.pixel_conv import IMAGENET_MEAN, IMAGENET_STD
 from flpn_tf.skeleton import COCO_17, Skeleton
+from flpn_tf.spec import PoseSpec
 
 
 def as_skeleton(skeleton, keypoints):
@@ -37,6 +43,38 @@ class PoseNetwork(keras.Model):
     def keypoints(self):
         """K, the number of keypoints."""
         return len(self.skeleton)
+
+    @property
+    def codec(self):
+        """The `HeatmapCodec` of this network's heatmaps."""
+        return HeatmapCodec(*self.output_shape[1:3])
+
+    def weights_sha256(self):
+        """Hex digest over all weights as little-endian float32, in `self.weights` order."""
+        digest = hashlib.sha256()
+        for weight in self.weights:
+            digest.update(np.asarray(keras.ops.convert_to_numpy(weight), "<f4").tobytes())
+        return digest.hexdigest()
+
+    def pose_spec(self, name=None):
+        """The `PoseSpec` of this network as it stands: uint8 pixels in, float32 heatmaps out."""
+        codec = self.codec
+        height, width = self.image_size
+        return PoseSpec(
+            name=name or self.name,
+            architecture={"class": type(self).__name__} | {key: getattr(self, key) for key in self.ARGUMENTS},
+            input_height=height,
+            input_width=width,
+            output_height=codec.height,
+            output_width=codec.width,
+            skeleton=self.skeleton,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            stride=codec.stride,
+            sigma=codec.sigma,
+            decode_rule=codec.decode_rule,
+            weights_sha256=self.weights_sha256(),
+        )
 
     def get_config(self):
         config = {"name": self.name, "skeleton": self.skeleton.to_dict()}

@@ -1,0 +1,1 @@
+"""The shipped phone models and their specs (`flpn_tf.assets`)."""

@@ -1,0 +1,1 @@
+"""Conversion into artefacts for phones and servers."""

@@ -1,0 +1,28 @@
+"""What `flpn convert` does."""
+
+from flpn_tf.convert.tflite import CALIBRATION_CROPS, convert_file
+from flpn_tf.data.coco import find_data_set, read_coco
+from flpn_tf.data.crops import sample_crops
+from flpn_tf.models.load import load_network
+from flpn_tf.runtime.files import check_writable
+
+
+def run(model, out, to="float16", calibrate=None) -> None:
+    """Converts a `.keras` file.
+
+    Args:
+        model: the `.keras` file.
+        out: the `.tflite` to write, whole or not at all.
+        to: one of the formats of `flpn_tf.convert.tflite.convert`.
+        calibrate: data-set folder for the integer formats.
+
+    Raises:
+        InputError: bad model, data, format or output path.
+    """
+    check_writable(out, (".tflite",))
+    network = load_network(model)
+    crops = None
+    if calibrate is not None:
+        _, records = read_coco(*find_data_set(calibrate))
+        crops = sample_crops(records, CALIBRATION_CROPS, *network.image_size, network.pose_spec().padding)
+    print(convert_file(network, to, out, crops))

@@ -1,0 +1,131 @@
+"""The command line: parsing only. Work is imported inside each command, so that `flpn pose` stays light."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flpn_tf.errors import GateError, InputError
+
+app = typer.Typer(
+    name="flpn",
+    help="Human poses on phones: train, check, compress and ship.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def pose(
+    images: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="Json: list of [x, y, w, h] for one photo, or an object photo name → list."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Path, preset or alias; default flpn-mobile.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Overlay picture, .png or .jpg; one photo only.")] = None,
+    json: Annotated[
+        str | None, typer.Option(help="File, or - for standard output (the default without --out).")
+    ] = None,
+    decode: Annotated[
+        str | None, typer.Option(help="argmax, quarter or dark; default: the model's own.")
+    ] = None,
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.")] = False,
+    threads: Annotated[int, typer.Option(help="Of the TFLite runtime.")] = 1,
+) -> None:
+    """Estimate the poses in photos."""
+    from flpn_tf.presets import DEFAULT_MODEL
+    from flpn_tf.runtime import pose_command
+
+    pose_command.run(images, boxes, model or DEFAULT_MODEL, out, json, decode, flip, threads)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML; see training/configs.")],
+    data: Annotated[Path, typer.Option(help="Folder with annotations.json and images/.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run; the same one resumes it.")],
+    init: Annotated[Path | None, typer.Option(help=".keras model whose weights to start from.")] = None,
+) -> None:
+    """Train a network; run the same command again to go on after an interruption."""
+    _needs_tensorflow()
+    from flpn_tf.training.config import load_config
+    from flpn_tf.training.fit import train
+
+    print(train(load_config(config), data, output, init))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Path, preset or alias.")],
+    data: Annotated[Path, typer.Argument(help="Folder with annotations.json and images/.")],
+    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.")] = False,
+    decode: Annotated[
+        str | None, typer.Option(help="argmax, quarter or dark; default: the model's own.")
+    ] = None,
+    json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
+) -> None:
+    """PCK@0.2 (torso) with ground-truth boxes."""
+    from flpn_tf.evaluation import lsp_eval
+
+    lsp_eval.run(model, data, flip, decode, json)
+
+
+@app.command()
+def convert(
+    model: Annotated[Path, typer.Argument(help=".keras model.")],
+    out: Annotated[Path, typer.Argument(help="The .tflite to write.")],
+    to: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or int8_float_io.")] = "float16",
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Data set whose crops set the int8 ranges: keep evaluation data out.")
+    ] = None,
+) -> None:
+    """Convert a network into a .tflite with its pose_spec.json inside."""
+    _needs_tensorflow()
+    from flpn_tf.convert import convert_command
+
+    convert_command.run(model, out, to, calibrate)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help=".keras model.")],
+    out: Annotated[Path, typer.Argument(help="The SavedModel folder to make.")],
+) -> None:
+    """Export a SavedModel: image (B, H, W, 3) uint8 → heatmaps."""
+    _needs_tensorflow()
+    from flpn_tf.convert.saved_model import export_saved_model
+    from flpn_tf.models.load import load_network
+
+    print(export_saved_model(load_network(model), out))
+
+
+@app.command()
+def models(
+    json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
+) -> None:
+    """Parameters and FLOPs of the networks beside the paper's."""
+    _needs_tensorflow()
+    from flpn_tf.models import models_command
+
+    models_command.run_models(json)
+
+
+def _needs_tensorflow() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
+        raise InputError("this command needs TensorFlow; install it with: pip install 'flpn-tf[train]'")
+
+
+def main() -> None:
+    """Console script `flpn`; exits with 0, 2 for bad input, 3 for a refused gate, 130 if interrupted."""
+    try:
+        app()
+    except (InputError, GateError) as error:
+        print(f"flpn: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,81 @@
+"""PCK on LSP-like data: joints meet by name, distances are measured in torsos."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from flpn_tf.data.coco import find_data_set, read_coco
+from flpn_tf.evaluation.pck import pck, torso_lengths
+from flpn_tf.evaluation.predict import predict_people
+from flpn_tf.runtime.estimator import PoseEstimator
+from flpn_tf.runtime.files import check_writable, write_atomically
+
+THRESHOLD = 0.2
+
+
+def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
+    """PCK@0.2 of the torso with ground-truth boxes.
+
+    Args:
+        model: path, preset or alias.
+        data: folder with `annotations.json` and `images/`.
+
+    Returns:
+        {"metrics": {"PCK@0.2", joint: …}, "boxes", "flip", "decode", "people", "joints", "unmatched",
+        "model", "model_sha256", "data_sha256"}; metrics are 0–100.
+
+    Raises:
+        InputError: bad model or data, or skeletons that share fewer than half of their joints.
+    """
+    annotations, images = find_data_set(data)
+    skeleton, records = read_coco(annotations, images)
+    estimator = PoseEstimator(model, decode=decode)
+    pairs = skeleton.match(estimator.skeleton)
+    unmatched = skeleton.unmatched(estimator.skeleton)
+    if unmatched:
+        print(f"left out, the model has no such joint: {', '.join(unmatched)}", file=sys.stderr)
+    keypoints, _ = predict_people(estimator, records, flip_test)
+    truth = np.stack([record.keypoints for record in records])
+    theirs, ours = (list(indices) for indices in zip(*pairs, strict=True))
+    mean, joints = pck(keypoints[:, ours], truth[:, theirs], torso_lengths(truth, skeleton), THRESHOLD)
+    names = [skeleton.names[index] for index in theirs]
+    return {
+        "metrics": {f"PCK@{THRESHOLD}": round(float(mean), 2)}
+        | {name: round(float(value), 2) for name, value in zip(names, joints, strict=True)},
+        "boxes": "gt",
+        "flip": flip_test,
+        "decode": estimator.codec.decode_rule,
+        "people": len(records),
+        "unmatched": list(unmatched),
+        "model": estimator.path.name,
+        "model_sha256": _sha256(estimator.path),
+        "data_sha256": _sha256(annotations),
+    }
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of all files of a SavedModel folder in name order."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def run(model, data, flip_test=False, decode=None, json_to=None) -> None:
+    """`flpn evaluate`: prints a table, or writes the result as json (`-` is standard output)."""
+    if json_to not in (None, "-"):
+        check_writable(json_to)
+    result = evaluate_lsp(model, data, flip_test, decode)
+    text = json.dumps(result, indent=1) + "\n"
+    if json_to == "-":
+        print(text, end="")
+    elif json_to is not None:
+        write_atomically(json_to, text.encode())
+    if json_to != "-":
+        print(f"{result['people']} people, boxes: {result['boxes']}, flip: {flip_test}, {result['decode']}")
+        for name, value in result["metrics"].items():
+            print(f"{name:>16}  {value:6.2f}")

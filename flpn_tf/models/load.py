@@ -1,0 +1,28 @@
+"""Reading `.keras` files."""
+
+from pathlib import Path
+
+import keras
+
+from flpn_tf.errors import InputError
+from flpn_tf.models.pose_network import PoseNetwork
+
+
+def load_network(path) -> PoseNetwork:
+    """A `.keras` file that holds one of this package's networks.
+
+    Raises:
+        InputError: missing, not a Keras model, or a model of something else.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"{source}: there is no such file; give a .keras model")
+    try:
+        model = keras.models.load_model(source)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise InputError(f"{source}: is not a .keras model ({str(error).splitlines()[0]})") from error
+    if not isinstance(model, PoseNetwork):
+        raise InputError(
+            f"{source}: is a Keras model but no pose network of flpn_tf. Received: {type(model).__name__}"
+        )
+    return model

@@ -1,0 +1,57 @@
+"""Names of the shipped models and where they lie. Needs no TensorFlow."""
+
+import difflib
+import importlib.util
+from pathlib import Path
+
+from flpn_tf.errors import InputError
+
+FORMATS = ("float32", "float16", "dynamic", "int8", "int8_float_io", "int16x8")
+DEFAULT_FORMAT = "float16"
+
+ALIASES = {
+    "flpn50": "flpn50_people_256x192",
+    "flpn-mobile": "flpn_mobile_people_192x144",
+}
+DEFAULT_MODEL = "flpn-mobile"
+
+
+def assets_folder() -> Path:
+    """The folder of the shipped `.tflite` files."""
+    mapped = importlib.util.find_spec("flpn_tf.assets")
+    for location in mapped.submodule_search_locations if mapped else ():
+        if Path(location).is_dir():
+            return Path(location)
+    # A checkout that is not installed: `package_dir` has not mapped the folder.
+    return Path(__file__).resolve().parent.parent / "android_demo_assets"
+
+
+def shipped_models() -> list[str]:
+    """Names of the artefacts in the assets folder, without `.tflite`."""
+    return sorted(path.stem for path in assets_folder().glob("*.tflite"))
+
+
+def resolve_model(name: str | Path) -> Path:
+    """The model file or folder that MODEL means.
+
+    Args:
+        name: an existing path, an artefact (``<preset>_<format>``), a preset, or an alias; the last two mean
+            the preset's float16 artefact.
+
+    Raises:
+        InputError: none of these; the message has the nearest names.
+    """
+    path = Path(name)
+    if path.is_file() or (path / "saved_model.pb").is_file():
+        return path
+    shipped = shipped_models()
+    preset = ALIASES.get(str(name), str(name))
+    for stem in (preset, f"{preset}_{DEFAULT_FORMAT}"):
+        if stem in shipped:
+            return assets_folder() / f"{stem}.tflite"
+    known = [*ALIASES, *shipped]
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known
+    raise InputError(
+        f"No model of that name or path; shipped ones are called, for example, {', '.join(near)}. "
+        f"Received: {str(name)!r}"
+    )

@@ -1,0 +1,1 @@
+"""Poses from photos, without TensorFlow."""

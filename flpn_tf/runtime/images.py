@@ -1,0 +1,53 @@
+"""Photos in: from a path or an array, always RGB uint8."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from flpn_tf.errors import InputError
+
+MIN_SIDE = 8  # pixels; nothing smaller shows a person
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Decodes a photo, turned upright by its EXIF orientation; grey becomes three channels, alpha is dropped.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        InputError: the file is missing, empty, not an image, damaged, or smaller than `MIN_SIDE`.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read the image {path}: {error.strerror}") from error
+    if not content:
+        raise InputError(f"The image {path} is an empty file")
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise InputError(f"The image {path} cannot be decoded: {error.err or error.msg}") from error
+    if image is None:
+        raise InputError(f"{path} is not an image that can be decoded, or it is damaged")
+    return check_image(image, str(path))
+
+
+def check_image(image, source: str = "The image") -> np.ndarray:
+    """Returns ``image`` if it is ``(H, W, 3)`` uint8 with sides of at least `MIN_SIDE`.
+
+    Raises:
+        InputError: otherwise, naming ``source``.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        received = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"{source}: an image is an RGB array (H, W, 3) of uint8. Received: {received}")
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"{source}: an image needs at least {MIN_SIDE}x{MIN_SIDE} pixels to show a person. "
+            f"Received: {width}x{height}"
+        )
+    return image

@@ -1,0 +1,141 @@
+"""What `flpn pose` does."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from flpn_tf.errors import InputError
+from flpn_tf.presets import DEFAULT_MODEL
+from flpn_tf.runtime import files
+from flpn_tf.runtime.draw import draw_poses
+from flpn_tf.runtime.estimator import PoseEstimator
+from flpn_tf.runtime.images import IMAGE_SUFFIXES, read_image
+from flpn_tf.runtime.poses import Poses
+
+STANDARD_OUTPUT = "-"
+
+
+def run(
+    photos: list[Path],
+    boxes: Path | None = None,
+    model: str = DEFAULT_MODEL,
+    out: Path | None = None,
+    json_to: str | None = None,
+    decode: str | None = None,
+    flip: bool = False,
+    threads: int = 1,
+) -> None:
+    """Estimates the poses in photos and writes json, an overlay, or both.
+
+    One photo gives one json object; several, or a folder, one object a line in the order given.
+
+    Args:
+        photos: files, or folders whose images are taken in name order.
+        boxes: json file: a list of ``[x, y, w, h]`` for one photo, or an object photo name → such a list.
+        model: path, preset or alias.
+        out: the overlay picture; one photo only.
+        json_to: file, or ``"-"`` for standard output, which is also the default where ``out`` is not given.
+        decode: rule in place of the model's own.
+        flip: average with the mirrored crop.
+        threads: for the TFLite runtime.
+
+    Raises:
+        InputError: the first bad input; the file outputs are then not written.
+    """
+    paths, several = _expand(photos)
+    if out is not None:
+        files.check_writable(out, files.PICTURE_SUFFIXES)
+        if several:
+            raise InputError(f"--out draws one photo. Received: {len(paths)} photos")
+    if json_to is None and out is None:
+        json_to = STANDARD_OUTPUT
+    if json_to not in (None, STANDARD_OUTPUT):
+        files.check_writable(json_to)
+    if threads < 1:
+        raise InputError(f"--threads must be at least 1. Received: {threads}")
+    boxes_of = _read_boxes(boxes, several)
+    with _discard_native_stderr():
+        estimator = PoseEstimator(model, threads=threads, decode=decode)
+    lines = []
+    for path in paths:
+        with _discard_native_stderr():
+            image = read_image(path)
+        poses = estimator.estimate(image, boxes_of(path), flip_test=flip, name=str(path))
+        record = json.dumps(_record(path, image, estimator, poses), indent=None if several else 1)
+        if json_to == STANDARD_OUTPUT:
+            print(record, flush=True)
+        lines.append(record + "\n")
+        if out is not None:
+            files.write_atomically(out, files.encode_picture(draw_poses(image, poses), out.suffix))
+    if json_to not in (None, STANDARD_OUTPUT):
+        files.write_atomically(json_to, "".join(lines).encode())
+
+
+def _expand(photos: list[Path]) -> tuple[list[Path], bool]:
+    """The photo files, and whether the output is json lines."""
+    paths: list[Path] = []
+    for photo in photos:
+        if photo.is_dir():
+            found = sorted(path for path in photo.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+            if not found:
+                raise InputError(f"The folder {photo} holds no image ({', '.join(IMAGE_SUFFIXES)})")
+            paths += found
+        else:
+            paths.append(photo)
+    return paths, len(paths) > 1 or any(photo.is_dir() for photo in photos)
+
+
+def _read_boxes(path: Path | None, several: bool):
+    """A function photo path → its boxes, or None where no file was given."""
+    if path is None:
+        return lambda photo: None
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"Cannot read the boxes {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"The boxes {path} are not json: {error}") from error
+    if isinstance(content, list) and not several:
+        return lambda photo: content
+    if not isinstance(content, dict):
+        shape = "an object photo name → list" if several else "a list"
+        raise InputError(f"The boxes {path} must be {shape} of [x, y, w, h]. Received: {str(content)[:80]}")
+
+    def of(photo: Path):
+        for key in (str(photo), photo.name):
+            if key in content:
+                return content[key]
+        raise InputError(f"The boxes {path} have no entry for {photo.name}; an empty list means nobody")
+
+    return of
+
+
+def _record(path: Path, image: np.ndarray, estimator: PoseEstimator, poses: Poses) -> dict:
+    return {
+        "image": str(path),
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "model": estimator.path.stem,
+        "people": poses.people(),
+    }
+
+
+@contextlib.contextmanager
+def _discard_native_stderr() -> Iterator[None]:
+    # libpng, libjpeg and the TFLite runtime write to the file descriptor itself, past sys.stderr; what
+    # matters of it reaches the user as our own single line.
+    sys.stderr.flush()
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)

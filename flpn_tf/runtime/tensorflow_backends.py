@@ -1,0 +1,119 @@
+"""Heatmaps from a `.keras` file or a SavedModel folder: the two that need TensorFlow or Keras."""
+
+from pathlib import Path
+
+import numpy as np
+
+from flpn_tf.errors import InputError
+from flpn_tf.spec import SPEC_FILE, PoseSpec
+
+_CHUNK = 32  # crops a call: bounds the memory of a crowded photo
+_TRAIN_PACKAGES = ("tensorflow", "keras", "jax")
+
+
+def _missing(path, error: ModuleNotFoundError) -> Exception:
+    if (error.name or "").split(".")[0] not in _TRAIN_PACKAGES:
+        return error
+    return InputError(
+        f"{path} needs {error.name}, which is not installed: run `pip install 'flpn_tf[train]'`, "
+        "or use a .tflite model"
+    )
+
+
+def _in_chunks(run, crops: np.ndarray, chunk: int, empty_shape: tuple) -> np.ndarray:
+    parts = [run(crops[i : i + chunk]) for i in range(0, len(crops), chunk)]
+    return np.concatenate([np.zeros((0, *empty_shape), np.float32), *parts])
+
+
+class KerasBackend:
+    """Runs a `.keras` model that offers ``pose_spec()``.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: Keras is missing, the file does not load, or it is no pose model.
+    """
+
+    def __init__(self, path: str | Path):
+        try:
+            import keras
+
+            import flpn_tf.models  # noqa: F401  registers the layers
+        except ModuleNotFoundError as error:
+            raise _missing(path, error) from error
+        try:
+            self._model = keras.models.load_model(path, compile=False)
+        except (ValueError, TypeError, OSError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"Keras cannot load {path}: {reason}") from error
+        if not hasattr(self._model, "pose_spec"):
+            raise InputError(f"{path} holds no pose model of flpn_tf. Received: {type(self._model).__name__}")
+        self.spec: PoseSpec = self._model.pose_spec()
+        self._to_numpy = keras.ops.convert_to_numpy
+
+    def predict(self, crops: np.ndarray) -> np.ndarray:
+        """``(N, H, W, 3)`` uint8 RGB → ``(N, h, w, K)`` float32 heatmaps."""
+        spec = self.spec
+        return _in_chunks(
+            lambda part: self._to_numpy(self._model(part.astype(spec.input_dtype), training=False)),
+            crops,
+            _CHUNK,
+            (spec.output_height, spec.output_width, len(spec.skeleton)),
+        )
+
+
+class SavedModelBackend:
+    """Runs a SavedModel folder with ``assets/pose_spec.json`` and the signature image → heatmaps.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        InputError: TensorFlow is missing, there is no spec, or no such signature.
+    """
+
+    def __init__(self, path: str | Path):
+        spec_path = Path(path) / "assets" / SPEC_FILE
+        try:
+            self.spec = PoseSpec.from_json(spec_path.read_bytes(), str(spec_path))
+        except OSError as error:
+            raise InputError(
+                f"The SavedModel {path} has no assets/{SPEC_FILE}: use one made by `flpn export`"
+            ) from error
+        try:
+            import tensorflow as tf
+        except ModuleNotFoundError as error:
+            raise _missing(path, error) from error
+        try:
+            self._loaded = tf.saved_model.load(str(path))
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"TensorFlow cannot load the SavedModel {path}: {reason}") from error
+        self._signature = self._loaded.signatures.get("serving_default")
+        inputs = self._signature.structured_input_signature[1] if self._signature else {}
+        if set(inputs) != {"image"} or set(self._signature.structured_outputs) != {"heatmaps"}:
+            raise InputError(
+                f"The SavedModel {path} needs the signature serving_default: image → heatmaps. "
+                f"Received: {dict(self._loaded.signatures)}"
+            )
+        self._dtype = inputs["image"].dtype
+        # A signature exported with a fixed batch runs in batches of that size only; 1 is what we export.
+        self._chunk = inputs["image"].shape[0] or _CHUNK
+        if inputs["image"].shape[0] not in (None, 1):
+            raise InputError(
+                f"The SavedModel {path} must take any batch or 1. Received: {inputs['image'].shape}"
+            )
+        self._constant = tf.constant
+
+    def predict(self, crops: np.ndarray) -> np.ndarray:
+        """``(N, H, W, 3)`` uint8 RGB → ``(N, h, w, K)`` float32 heatmaps."""
+        spec = self.spec
+        return _in_chunks(
+            lambda part: self._signature(
+                image=self._constant(part.astype(self._dtype.as_numpy_dtype), self._dtype)
+            )["heatmaps"].numpy(),
+            crops,
+            self._chunk,
+            (spec.output_height, spec.output_width, len(spec.skeleton)),
+        )

@@ -1,0 +1,90 @@
+"""What several test modules share: random weights, plain numpy references, fresh processes."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+
+import flpn_tf
+
+REPOSITORY = Path(flpn_tf.__file__).resolve().parents[1]
+
+
+def randomise(model, seed=0):
+    """Gives *every* weight of a model or layer a random value, and returns it.
+
+    A fresh network hides mistakes: the context block's last convolution is zero and batch norm does
+    nothing. Values are sized so that the maps stay of order one; variances are positive.
+    """
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        shape = tuple(weight.shape)
+        if weight.name == "moving_variance":
+            value = rng.uniform(0.5, 2.0, shape)
+        elif weight.name in ("gamma", "gain"):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif len(shape) > 1:
+            value = rng.normal(0.0, np.prod(shape[:-1]) ** -0.5, shape)
+        else:
+            value = rng.normal(0.0, 0.3, shape)
+        weight.assign(value.astype("float32"))
+    return model
+
+
+def random_maps(*shape, seed=1):
+    """float32 normal maps."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def random_pixels(*shape, seed=2):
+    """float32 whole numbers 0–255."""
+    return np.random.default_rng(seed).integers(0, 256, shape).astype("float32")
+
+
+def difference(actual, expected):
+    """Largest difference, relative to the largest expected value where that is above 1."""
+    actual, expected = np.asarray(actual, "float64"), np.asarray(expected, "float64")
+    assert actual.shape == expected.shape
+    return np.abs(actual - expected).max() / max(1.0, np.abs(expected).max())
+
+
+def numpy_conv(x, kernel, strides=1, groups=1, border=None):
+    """Grouped convolution written out, in float64, padded by `border` (k // 2) zeros on all sides."""
+    x, kernel = np.asarray(x, "float64"), np.asarray(kernel, "float64")
+    side, _, per_group, filters = kernel.shape
+    border = side // 2 if border is None else border
+    x = np.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+    batch, height, width, _ = x.shape
+    rows, columns = (height - side) // strides + 1, (width - side) // strides + 1
+    x = x.reshape(batch, height, width, groups, per_group)
+    kernel = kernel.reshape(side, side, per_group, groups, filters // groups)
+    out = np.zeros((batch, rows, columns, groups, filters // groups))
+    for r in range(side):
+        for c in range(side):
+            seen = x[:, r : r + strides * rows : strides, c : c + strides * columns : strides]
+            out += np.einsum("bhwgi,igo->bhwgo", seen, kernel[r, c])
+    return out.reshape(batch, rows, columns, filters)
+
+
+def numpy_norm(x, norm):
+    """Inference of a Keras BatchNormalization layer."""
+    gamma, beta, mean, variance = (np.asarray(w, "float64") for w in norm.get_weights())
+    return (x - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta
+
+
+def run_python(code, folder, **environment):
+    """Runs `code` in a fresh interpreter in `folder`; returns what it printed, fails if it failed."""
+    paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    return result.stdout

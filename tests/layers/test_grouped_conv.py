@@ -1,0 +1,83 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from helpers import REPOSITORY, difference, numpy_conv, random_maps, randomise
+
+from flpn_tf.layers import grouped_conv
+from flpn_tf.layers.grouped_conv import GroupedConv2D
+
+# channels, filters, groups, kernel side, strides
+CASES = {
+    "dense": (6, 10, 1, 3, 1),
+    "dense_strided": (6, 10, 1, 3, 2),
+    "pointwise_strided": (6, 10, 1, 1, 2),
+    "wide_kernel_strided": (3, 8, 1, 7, 2),
+    "depthwise": (8, 8, 8, 3, 1),
+    "depthwise_strided": (8, 8, 8, 3, 2),
+    "depthwise_multiplied": (4, 28, 4, 3, 1),
+    "depthwise_multiplied_strided": (4, 28, 4, 3, 2),
+    "grouped": (12, 18, 3, 3, 1),
+    "grouped_strided": (12, 18, 3, 3, 2),
+}
+
+
+def split_convolutions(x, kernel, groups, strides):
+    border = kernel.shape[0] // 2
+    x = tf.pad(x, ((0, 0), (border, border), (border, border), (0, 0)))
+    pieces = zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1), strict=True)
+    return tf.concat([tf.nn.conv2d(part, taps, strides, "VALID") for part, taps in pieces], -1)
+
+
+def gradients(function, *arguments):
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        output = function(*arguments)
+        # A fixed random weight on each output, so that no gradient is hidden by symmetry.
+        loss = tf.reduce_sum(output * random_maps(*output.shape, seed=9))
+    return [output, *tape.gradient(loss, arguments)]
+
+
+@pytest.mark.parametrize("has_grouped_gradient", [None, False], ids=["native", "split"])
+@pytest.mark.parametrize("case", CASES)
+def test_forward_and_gradients_equal_split_convolutions(case, has_grouped_gradient, monkeypatch):
+    channels, filters, groups, side, strides = CASES[case]
+    if has_grouped_gradient is not None:
+        monkeypatch.setattr(grouped_conv, "_tensorflow_has_grouped_gradient", lambda: has_grouped_gradient)
+    layer = GroupedConv2D(filters, side, strides, groups)
+    layer.build((None, 9, 8, channels))
+    randomise(layer)
+    x, kernel = tf.constant(random_maps(2, 9, 8, channels)), tf.constant(layer.kernel.numpy())
+    assert difference(layer(x), numpy_conv(x, kernel, strides, groups)) < 1e-5
+    ours = gradients(layer.convolve, x, kernel)
+    reference = gradients(lambda x, k: split_convolutions(x, k, groups, strides), x, kernel)
+    for actual, expected in zip(ours, reference, strict=True):
+        assert difference(actual, expected) < 1e-5
+
+
+def test_bias_and_valid_padding():
+    layer = GroupedConv2D(6, 2, groups=2, padding="valid", use_bias=True)
+    layer.build((None, 5, 5, 4))
+    randomise(layer)
+    x = random_maps(1, 5, 5, 4)
+    expected = numpy_conv(x, layer.kernel, groups=2, border=0) + layer.bias.numpy()
+    assert difference(layer(x), expected) < 1e-5
+
+
+def test_all_of_this_without_onednn():
+    """TensorFlow without oneDNN has no grouped gradient on CPU; the layer notices by itself."""
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        assert not grouped_conv._tensorflow_has_grouped_gradient()
+        return
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__))],
+        cwd=REPOSITORY,
+        env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout[-4000:]

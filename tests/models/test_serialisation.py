@@ -1,0 +1,108 @@
+"""Files written here, read in a process that only did `import flpn_tf`."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from helpers import random_pixels, randomise, run_python
+
+from flpn_tf.models import FLPN
+from flpn_tf.skeleton import MPII_16
+
+LIGHT = """
+    import sys
+    import flpn_tf
+    assert not {"keras", "tensorflow", "jax"} & set(sys.modules), "import flpn_tf must stay light"
+"""
+COMPARE = """
+    import numpy as np
+    case = np.load("case.npz")
+    heatmaps = np.asarray(model(case["pixels"]))
+    print("difference", np.abs(heatmaps - case["heatmaps"]).max() / np.abs(case["heatmaps"]).max())
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    model = randomise(FLPN(width=0.25, image_size=(64, 64), skeleton=MPII_16))
+    pixels = random_pixels(2, 64, 64, 3)
+    np.savez(folder / "case.npz", pixels=pixels, heatmaps=model(pixels))
+    model.save(folder / "model.keras")
+    model.save_weights(folder / "model.weights.h5")
+    return folder
+
+
+def differences(printed):
+    return [float(line.split()[1]) for line in printed.splitlines() if line.startswith("difference")]
+
+
+@pytest.mark.parametrize("first", ["import flpn_tf, keras", "import keras, flpn_tf"])
+def test_keras_file_in_a_fresh_process(folder, first):
+    light = LIGHT if first.startswith("import flpn_tf") else ""
+    code = f"""
+    {light}
+    {first}
+    from keras.models import load_model
+    model = load_model("model.keras")
+    assert type(model) is flpn_tf.FLPN
+    assert model.skeleton.name == "mpii_16"
+    {COMPARE}
+    """
+    assert differences(run_python(code, folder)) == [0]
+
+
+WEIGHTS = """
+    model = flpn_tf.FLPN(width=0.25, image_size=(64, 64), keypoints=16)
+    model.load_weights("model.weights.h5")
+"""
+
+
+def test_weights_file_in_a_fresh_process(folder):
+    assert differences(run_python(f"{LIGHT}{WEIGHTS}{COMPARE}", folder)) == [0]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_jax_gives_the_same_heatmaps(folder):
+    code = f"""
+    {LIGHT}
+    {WEIGHTS}
+    assert "tensorflow" not in sys.modules
+    {COMPARE}
+    import keras
+    assert keras.backend.backend() == "jax"
+    model = keras.models.load_model("model.keras")
+    {COMPARE}
+    """
+    from_weights, from_keras = differences(run_python(code, folder, KERAS_BACKEND="jax"))
+    assert from_weights < 1e-5
+    assert from_keras < 1e-5
+
+
+def test_a_failing_registration_leaves_keras_importable(tmp_path):
+    code = """
+    import sys, warnings
+    import flpn_tf
+    sys.modules["flpn_tf.models"] = None  # importing it now raises ImportError
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        import keras
+    assert keras.layers.Dense
+    print([str(w.message) for w in caught])
+    """
+    assert "flpn_tf could not register its Keras classes" in run_python(code, tmp_path)
+
+
+def test_lazy_attributes(tmp_path):
+    code = f"""
+    {LIGHT}
+    assert flpn_tf.Skeleton.unnamed(3).names == ("keypoint_0", "keypoint_1", "keypoint_2")
+    assert {{"FLPN", "PoseEstimator", "Skeleton", "__version__"}} <= set(dir(flpn_tf))
+    try:
+        flpn_tf.Flpn
+    except AttributeError as error:
+        print(error)
+    assert flpn_tf.PoseEstimator.__name__ == "PoseEstimator"
+    assert not {{"keras", "tensorflow", "jax"}} & set(sys.modules)
+    """
+    assert "module 'flpn_tf' has no attribute 'Flpn'" in run_python(code, tmp_path)

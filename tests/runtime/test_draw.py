@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from flpn_tf.runtime.draw import draw_poses
+from flpn_tf.runtime.poses import Poses
+from flpn_tf.skeleton import COCO_17, Skeleton
+
+PAIR = Skeleton("pair", ("left_hand", "right_hand", "head"), ((0, 1),), ((0, 1), (0, 2)), (0.1,) * 3)
+
+
+def one(keypoints, skeleton=PAIR, box=(0, 0, 100, 100)):
+    return Poses(np.array([box], float), np.array([keypoints], float), np.ones(1), skeleton)
+
+
+@pytest.fixture
+def black():
+    return np.zeros((100, 100, 3), np.uint8)
+
+
+def test_joints_are_drawn_where_they_are_with_sides_apart(black):
+    drawn = draw_poses(black, one([[20, 50, 1], [80, 50, 1], [50, 10, 0]]))
+    assert (black == 0).all(), "the photo itself must not change"
+    left, right, middle = drawn[50, 20].astype(int), drawn[50, 80].astype(int), drawn[50, 50].astype(int)
+    assert left.any()
+    assert right.any()
+    assert middle.any(), "the limb"
+    assert np.abs(left - right).max() > 100
+    assert (drawn[:40] == 0).all(), "a joint without score, and its limb, are left out"
+
+
+def test_width_grows_with_the_person(black):
+    keypoints = [[20, 50, 1], [80, 50, 1], [0, 0, 0]]
+    small = draw_poses(black, one(keypoints))
+    large = draw_poses(black, one(keypoints, box=(0, 0, 600, 600)))
+    assert (large > 0).sum() > 2 * (small > 0).sum()
+
+
+def test_joints_far_outside_and_empty_poses_are_fine(black):
+    draw_poses(black, one([[1e12, -1e12, 1], [-1e9, 4, 1], [5, 5, 1]]))
+    nobody = Poses(np.zeros((0, 4)), np.zeros((0, 17, 3)), np.zeros(0), COCO_17)
+    np.testing.assert_array_equal(draw_poses(black, nobody), black)
