@@ -22,7 +22,7 @@ help:  ## this list
 	touch $@
 
 demo: .venv-demo/.done  ## a pose on a real photo by the shipped int8 model
-	.venv-demo/bin/python benchmarks/demo.py
+	.venv-demo/bin/python -m flpn_tf.runtime.demo
 
 test: .venv/.done  ## the test suite
 	.venv/bin/python -m pytest -m "not slow"

@@ -9,17 +9,19 @@ PACKAGE = "flpn_tf"
 
 
 @cache
-def _tensorflow_has_grouped_gradient() -> bool:
-    """True where TensorFlow can differentiate a grouped CPU convolution (it needs oneDNN)."""
+def _tensorflow_has_grouped_gradient(dtype) -> bool:
+    """True where TensorFlow can differentiate a grouped convolution: GPU, or CPU with oneDNN."""
     import tensorflow as tf
 
+    if tf.config.list_physical_devices("GPU"):
+        return True
     # The gradient's op by itself: `init_scope`, needed inside a graph, stops every gradient tape.
-    with tf.init_scope(), tf.device("CPU:0"):
+    with tf.init_scope():
         try:
             tf.raw_ops.Conv2DBackpropInput(
                 input_sizes=(1, 3, 3, 4),
-                filter=tf.ones((3, 3, 2, 4)),
-                out_backprop=tf.ones((1, 1, 1, 4)),
+                filter=tf.ones((3, 3, 2, 4), dtype),
+                out_backprop=tf.ones((1, 1, 1, 4), dtype),
                 strides=[1, 1, 1, 1],
                 padding="VALID",
             )
@@ -28,20 +30,37 @@ def _tensorflow_has_grouped_gradient() -> bool:
     return True
 
 
+def _split_conv2d(inputs, kernel, strides, padding, groups):
+    """One TensorFlow convolution per group."""
+    import tensorflow as tf
+
+    pairs = zip(tf.split(inputs, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
+    return tf.concat([tf.nn.conv2d(x, k, strides, padding) for x, k in pairs], axis=-1)
+
+
 def _tensorflow_conv2d(inputs, kernel, strides, padding, groups):
     """`tf.nn` convolution: Keras's own grouped path is XLA-wrapped (slow on CPU, not exportable)."""
     import tensorflow as tf
 
     height, width, channels_per_group, filters = kernel.shape
-    if groups == 1:
-        return tf.nn.conv2d(inputs, kernel, strides, padding)
-    if channels_per_group == 1:
+    if groups > 1 and channels_per_group == 1:
         depthwise = tf.reshape(kernel, (height, width, groups, filters // groups))
         return tf.nn.depthwise_conv2d(inputs, depthwise, (1, strides, strides, 1), padding)
-    if _tensorflow_has_grouped_gradient():
+    if groups == 1 or _tensorflow_has_grouped_gradient(kernel.dtype):
         return tf.nn.conv2d(inputs, kernel, strides, padding)
-    pairs = zip(tf.split(inputs, groups, axis=-1), tf.split(kernel, groups, axis=-1), strict=True)
-    return tf.concat([tf.nn.conv2d(x, k, strides, padding) for x, k in pairs], axis=-1)
+
+    @tf.custom_gradient
+    def convolve(inputs, kernel):
+        # The convolution itself works everywhere, and an exported graph should hold one, not `groups`.
+        def gradient(upstream):
+            with tf.GradientTape() as tape:
+                tape.watch((inputs, kernel))
+                outputs = _split_conv2d(inputs, kernel, strides, padding, groups)
+            return tape.gradient(outputs, (inputs, kernel), upstream)
+
+        return tf.nn.conv2d(inputs, kernel, strides, padding), gradient
+
+    return convolve(inputs, kernel)
 
 
 def conv2d(inputs, kernel, strides=1, padding="same", groups=1):

@@ -46,7 +46,9 @@ def gradients(function, *arguments):
 def test_forward_and_gradients_equal_split_convolutions(case, has_grouped_gradient, monkeypatch):
     channels, filters, groups, side, strides = CASES[case]
     if has_grouped_gradient is not None:
-        monkeypatch.setattr(grouped_conv, "_tensorflow_has_grouped_gradient", lambda: has_grouped_gradient)
+        monkeypatch.setattr(
+            grouped_conv, "_tensorflow_has_grouped_gradient", lambda dtype: has_grouped_gradient
+        )
     layer = GroupedConv2D(filters, side, strides, groups)
     layer.build((None, 9, 8, channels))
     randomise(layer)
@@ -56,6 +58,16 @@ def test_forward_and_gradients_equal_split_convolutions(case, has_grouped_gradie
     reference = gradients(lambda x, k: split_convolutions(x, k, groups, strides), x, kernel)
     for actual, expected in zip(ours, reference, strict=True):
         assert difference(actual, expected) < 1e-5
+
+
+def test_half_precision_has_gradients():
+    """oneDNN has no grouped float16 gradient either."""
+    x, kernel = tf.constant(random_maps(1, 5, 5, 4)), tf.constant(random_maps(3, 3, 2, 6))
+    layer = GroupedConv2D(6, 3, groups=2)
+    expected = gradients(layer.convolve, x, kernel)
+    halves = gradients(layer.convolve, tf.cast(x, "float16"), tf.cast(kernel, "float16"))
+    for actual, single in zip(halves, expected, strict=True):
+        assert difference(tf.cast(actual, "float32"), single) < 0.01
 
 
 def test_bias_and_valid_padding():
@@ -70,7 +82,7 @@ def test_bias_and_valid_padding():
 def test_all_of_this_without_onednn():
     """TensorFlow without oneDNN has no grouped gradient on CPU; the layer notices by itself."""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
-        assert not grouped_conv._tensorflow_has_grouped_gradient()
+        assert not grouped_conv._tensorflow_has_grouped_gradient(tf.float32)
         return
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__))],

@@ -68,15 +68,15 @@ def test_jax_gives_the_same_heatmaps(folder):
     {LIGHT}
     {WEIGHTS}
     assert "tensorflow" not in sys.modules
-    {COMPARE}
     import keras
     assert keras.backend.backend() == "jax"
-    model = keras.models.load_model("model.keras")
+    whole = keras.models.load_model("model.keras")
+    assert all((a == b).all() for a, b in zip(model.get_weights(), whole.get_weights(), strict=True))
+    model = model.predict  # compiled: op by op takes twice as long
     {COMPARE}
     """
-    from_weights, from_keras = differences(run_python(code, folder, KERAS_BACKEND="jax"))
-    assert from_weights < 1e-5
-    assert from_keras < 1e-5
+    (value,) = differences(run_python(code, folder, KERAS_BACKEND="jax"))
+    assert value < 1e-5
 
 
 def test_a_failing_registration_leaves_keras_importable(tmp_path):

@@ -1,0 +1,46 @@
+"""One small network with random weights, converted once into every format."""
+
+import keras
+import numpy as np
+import pytest
+from helpers import randomise
+
+from flpn_tf.convert import tflite
+from flpn_tf.models import FLPN
+
+
+@pytest.fixture(scope="session")
+def network():
+    network = randomise(FLPN(width=0.25, image_size=(64, 96), name="small"))
+    # A trained network's maps are of order one; without this the logits drown everything else.
+    head = network.get_layer("heatmaps")
+    head.kernel.assign(head.kernel * 0.1)
+    return network
+
+
+@pytest.fixture(scope="session")
+def crops():
+    """Smooth pictures: noise would average out in the first layers and leave the rest untested."""
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(0, 256, (tflite.CALIBRATION_CROPS, 8, 12, 3)).astype("float32")
+    return np.asarray(keras.ops.image.resize(coarse, (64, 96))).round().astype("uint8")
+
+
+@pytest.fixture(scope="session")
+def expected(network, crops):
+    """The network's own heatmaps of the first crops."""
+    return np.asarray(network(crops[:8].astype("float32"), training=False))
+
+
+@pytest.fixture(scope="session")
+def artefacts(network, crops, tmp_path_factory):
+    """Format → path, converted when first asked for."""
+    folder = tmp_path_factory.mktemp("artefacts")
+
+    class Artefacts(dict):
+        def __missing__(self, to):
+            path = tflite.convert_file(network, to, folder / f"small_{to}.tflite", crops)
+            self[to] = path
+            return path
+
+    return Artefacts()
