@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow lint format clean
+.PHONY: help demo test test-slow bench check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,17 @@ test: .venv/.done  ## the test suite
 
 test-slow: .venv/.done  ## the tests that take minutes
 	.venv/bin/python -m pytest -m slow
+
+bench: .venv-demo/.done  ## latency of the shipped models, one thread, interleaved
+	.venv-demo/bin/python benchmarks/latency.py
+
+check-wheel:  ## the wheel in an empty environment: a pose without TensorFlow
+	rm -rf build .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
+	.venv-wheel/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) dist/flpn_tf-*.whl
+	.venv-wheel/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) --no-deps scikit-image
+	cd / && $(CURDIR)/.venv-wheel/bin/python -m flpn_tf.runtime.demo $(CURDIR)/out/wheel-demo
+	rm -rf build .venv-wheel
 
 lint: .venv/.done  ## ruff
 	.venv/bin/ruff check .

@@ -41,7 +41,8 @@ def main():
             values + error.size,
         )
     print(
-        f"OpenCV {cv2.__version__}: largest difference {largest:.0f} levels, {100 * different / values:.2f} % differ"
+        f"OpenCV {cv2.__version__}: largest difference {largest:.0f} levels, "
+        f"{100 * different / values:.2f} % of the values differ"
     )
 
 

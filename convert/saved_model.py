@@ -1,6 +1,5 @@
 """Keras network → SavedModel."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -59,7 +58,7 @@ def export_saved_model(network: PoseNetwork, output, name=None) -> Path:
         assets.mkdir(exist_ok=True)
         (assets / SPEC_FILE).write_text(network.pose_spec(name or output.name).to_json())
         partial.chmod(0o755)  # mkdtemp's folders are private
-        os.replace(partial, output)
+        partial.replace(output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return output

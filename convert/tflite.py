@@ -19,7 +19,7 @@ CALIBRATION_CROPS = 200
 
 
 def _representative(crops: np.ndarray):
-    """Calibration samples; the first holds a black and a white pixel so that input scale 1, zero 0 is exact."""
+    """Calibration samples; a black and a white pixel in the first make input scale 1, zero 0 exact."""
     first = crops[0].copy()
     first[0, 0], first[0, 1] = 0, 255
     for crop in (first, *crops[1:]):

@@ -114,10 +114,20 @@ def models(
 
 
 def _needs_tensorflow() -> None:
-    import importlib.util
+    import os
 
-    if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
-        raise InputError("this command needs TensorFlow; install it with: pip install 'flpn-tf[train]'")
+    from flpn_tf.runtime.native_stderr import discard_native_stderr
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        # Its start-up notices would stand before the one line that says what is wrong.
+        with discard_native_stderr():
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"this command needs {error.name}; install it with: pip install 'flpn-tf[train]'"
+        ) from error
 
 
 def main() -> None:

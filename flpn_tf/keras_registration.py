@@ -1,9 +1,9 @@
 """Makes `import flpn_tf` enough for `keras.models.load_model`, without importing Keras for it.
 
-Keras looks a saved class up in its registry and never imports a package for it; importing
-`flpn_tf.models` fills the registry, but imports Keras and its backend, which whoever only runs a
-`.tflite` does not have. So the registration waits for Keras: a finder on `sys.meta_path` lets the
-others find Keras, and imports our classes once Keras has run.
+Keras looks a saved class up in its registry and never imports a package for it; importing our
+classes fills the registry, but imports Keras and its backend, which whoever only runs a `.tflite`
+does not have. So the registration waits for Keras: a finder on `sys.meta_path` lets the others find
+Keras, and imports our classes once Keras has run.
 """
 
 import sys
@@ -11,7 +11,8 @@ import warnings
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 
-_CLASSES = "flpn_tf.models"
+# The networks with their layers, and what a network saved in training was compiled with.
+_CLASSES = ("flpn_tf.models", "flpn_tf.training.loss")
 
 
 class _KerasFinder(MetaPathFinder):
@@ -32,23 +33,24 @@ class _KerasFinder(MetaPathFinder):
             exec_module(module)
             if self in sys.meta_path:
                 sys.meta_path.remove(self)
-            _register()
+            if "flpn_tf.layers" not in sys.modules:  # else it is they who import Keras, and register later
+                register()
 
         return run
 
 
-def _register():
-    if "flpn_tf.layers" in sys.modules:
-        return  # it is this package's own import that brought Keras in
-    try:
-        import_module(_CLASSES)
-    except Exception as error:  # whoever imports Keras must get it, whatever is wrong here
-        warnings.warn(f"flpn_tf could not register its Keras classes: {error}", stacklevel=2)
+def register():
+    """Imports all classes that a saved network may hold; a failure is only a warning."""
+    for module in _CLASSES:
+        try:
+            import_module(module)
+        except Exception as error:  # whoever imports Keras must get it, whatever is wrong here
+            warnings.warn(f"flpn_tf could not register the Keras classes of {module}: {error}", stacklevel=2)
 
 
 def install():
     """Registers the classes now if Keras is loaded, else when it is."""
-    if "keras" in sys.modules:
-        _register()
+    if sys.modules.get("keras") is not None:
+        register()
     else:
         sys.meta_path.insert(0, _KerasFinder())

@@ -1,29 +1,38 @@
-"""Checkpointing and progress."""
+"""Checkpointing, progress, and the stop at the first number that is none."""
 
-import json
-import os
 import sys
 import time
 from pathlib import Path
 
 import keras
+import numpy as np
+
+from flpn_tf.errors import InputError
 
 CHECKPOINT = "checkpoint.keras"
-PROGRESS = "progress.json"
 
 
-def save_atomically(model: keras.Model, path: Path, **kwargs) -> None:
-    """`model.save` to a neighbour file that then takes the place of `path`."""
+def save_atomically(model: keras.Model, path: Path) -> None:
+    """`model.save` to a neighbour file that then takes the place of `path`.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was and the neighbour is gone.
+    """
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    model.save(partial, **kwargs)
-    os.replace(partial, path)
+    try:
+        model.save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves weights and optimiser after every epoch, so that the same command goes on from there.
 
+    The optimiser counts the steps, so this one file also says how far the run has come.
+
     Args:
-        folder: gets `checkpoint.keras` and `progress.json`, the second only after the first is whole.
+        folder: gets `checkpoint.keras`.
     """
 
     def __init__(self, folder: Path):
@@ -32,9 +41,37 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         save_atomically(self.model, self.folder / CHECKPOINT)
-        partial = self.folder / f".{PROGRESS}.partial"
-        partial.write_text(json.dumps({"epochs": epoch + 1, "loss": float(logs["loss"])}) + "\n")
-        os.replace(partial, self.folder / PROGRESS)
+
+
+class StopWhenNotFinite(keras.callbacks.Callback):
+    """Ends a run whose loss or weights have become NaN or infinite; stands before `Checkpoint`.
+
+    Raises:
+        InputError: in the step that shows it, or at the epoch's end, before the checkpoint is replaced.
+    """
+
+    def on_train_begin(self, logs=None):
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        # Reading the loss costs a wait for the device each step; a lost epoch costs more.
+        if not np.isfinite(logs["loss"]):
+            self._stop("the loss", f"step {batch + 1} of epoch {self.epoch + 1}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        # The last step's update comes after its loss.
+        for variable in [*self.model.weights, *self.model.optimizer.variables]:
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+                self._stop(variable.path, f"the end of epoch {epoch + 1}")
+
+    def _stop(self, what, when):
+        raise InputError(
+            f"training failed, {what} is not finite at {when}: lower schedule.learning_rate or lengthen its "
+            "warm-up, in a new output folder; the checkpoint is that of the last good epoch"
+        )
 
 
 class Progress(keras.callbacks.Callback):

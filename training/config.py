@@ -1,7 +1,8 @@
-"""The training configuration: frozen dataclasses read from YAML."""
+"""The training configuration: frozen dataclasses read from YAML. Needs no TensorFlow."""
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import yaml
 
+from flpn_tf.data.augment import Augmentation
 from flpn_tf.errors import InputError
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Arguments of `flpn_tf.models.FLPN`; the skeleton comes from the data."""
+    """Arguments of `flpn_tf.models.FLPN`, which checks them; the skeleton comes from the data."""
 
     depth: int = 50
     ratios: tuple[int, ...] = (2, 8, 2, 2)
@@ -22,22 +24,21 @@ class ModelConfig:
     width: float = 1.0
     head_filters: int = 256
 
-
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """Ranges of the random crop affine; the paper's for COCO."""
-
-    rotation: float = 40.0
-    scale: float = 0.3
-    flip: float = 0.5
+    def __post_init__(self):
+        _above_0(self, "width", "head_filters")
+        if len(self.image_size) != 2 or not min(self.image_size) > 0:
+            raise InputError(f"image_size must be [height, width]. Received: {list(self.image_size)}")
+        if not all(ratio > 0 for ratio in self.ratios):
+            raise InputError(f"ratios must be above 0. Received: {list(self.ratios)}")
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
     """The optimiser and its learning rate.
 
-    `schedule` is "step" (×0.1 at the epochs of `drops`) or "cosine" (to 0 at the last epoch), both
-    after a linear warm-up. `ema` is the momentum of the weights' moving average, or null.
+    `schedule` is "step" (×0.1 from each epoch of `drops` on; no warm-up) or "cosine" (to 0 at the end of
+    the last epoch, behind `warmup_steps` of linear warm-up; no drops). `ema` is the momentum of the
+    weights' moving average, or null. `seed` decides the first weights, the order and the augmentation.
     """
 
     epochs: int = 140
@@ -49,43 +50,66 @@ class ScheduleConfig:
     ema: float | None = None
     seed: int = 0
 
+    def __post_init__(self):
+        _above_0(self, "epochs", "batch_size", "learning_rate")
+        if self.schedule not in ("step", "cosine"):
+            raise InputError(f"schedule must be step or cosine. Received: {self.schedule!r}")
+        if list(self.drops) != sorted({drop for drop in self.drops if drop > 0}):
+            raise InputError(f"drops must be rising epochs above 0. Received: {list(self.drops)}")
+        if self.warmup_steps < 0 or (self.warmup_steps and self.schedule != "cosine"):
+            raise InputError(
+                f"warmup_steps is at least 0, and 0 for the step schedule. Received: {self.warmup_steps}"
+            )
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise InputError(f"ema must be null, or at least 0 and below 1. Received: {self.ema}")
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"seed must be at least 0 and below 2^31. Received: {self.seed}")
+
 
 @dataclass(frozen=True)
 class Config:
     """One training run."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
-    def __post_init__(self):
-        schedule = self.schedule
-        if schedule.schedule not in ("step", "cosine"):
-            raise InputError(f"schedule.schedule must be step or cosine. Received: {schedule.schedule!r}")
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if not getattr(schedule, name) > 0:
-                raise InputError(f"schedule.{name} must be above 0. Received: {getattr(schedule, name)}")
+
+def _above_0(config, *names):
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise InputError(f"{name} must be above 0. Received: {getattr(config, name)}")
 
 
-def _value(annotation, value, where):
-    """`value` as the field's type; whole floats do for ints and ints for floats, nothing else."""
-    if dataclasses.is_dataclass(annotation):
-        return _section(annotation, value, where)
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is types.UnionType:
-        if value is None:
-            return None
-        annotation = arguments[0]
-    if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_value(arguments[0], v, where) for v in value)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if annotation is float and number:
-        return float(value)
-    if annotation is int and number and float(value).is_integer():
-        return int(value)
-    if annotation is str and isinstance(value, str):
-        return value
-    raise InputError(f"{where} must be {getattr(annotation, '__name__', annotation)}. Received: {value!r}")
+def load_config(path) -> Config:
+    """Reads a YAML config; what it leaves out keeps its default.
+
+    Raises:
+        InputError: unreadable, not YAML, an unknown key (the nearest one is suggested), a wrong type, a
+            value out of its range; the message names the file and the key.
+    """
+    source = Path(path)
+    try:
+        values = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{source}: is not YAML ({' '.join(str(error).split())})") from error
+    try:
+        return _section(Config, {} if values is None else values, "")
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+
+
+def dump_config(config: Config) -> str:
+    """The whole config as YAML that `load_config` reads back to an equal one."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _section(cls, values, where):
@@ -96,38 +120,38 @@ def _section(cls, values, where):
     for key in values:
         if key not in fields:
             nearest = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f", did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(fields)}"
-            raise InputError(f"unknown key {prefix}{key}{hint}")
-    return cls(**{key: _value(fields[key], value, f"{prefix}{key}") for key, value in values.items()})
-
-
-def load_config(path) -> Config:
-    """Reads a YAML config.
-
-    Raises:
-        InputError: unreadable, not YAML, an unknown key (the nearest one is suggested), a wrong type.
-    """
-    source = Path(path)
+            hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(fields)}"
+            raise InputError(f"unknown key {prefix}{key}; {hint}")
+    arguments = {key: _value(fields[key], value, f"{prefix}{key}") for key, value in values.items()}
     try:
-        values = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: is not YAML ({' '.join(str(error).split())})") from error
-    try:
-        return _section(Config, values or {}, "")
+        return cls(**arguments)
     except InputError as error:
-        raise InputError(f"{source}: {error}") from None
+        raise InputError(f"{prefix}{error}") from error
 
 
-def dump_config(config: Config) -> str:
-    """The whole config as YAML that `load_config` reads back to an equal one."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)
+def _value(annotation, value, where):
+    """`value` as the field's type; whole floats do for ints and ints for floats, nothing else."""
+    if dataclasses.is_dataclass(annotation):
+        return _section(annotation, value, where)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is types.UnionType:
+        return None if value is None else _value(arguments[0], value, where)
+    if origin is tuple:
+        if isinstance(value, list):
+            return tuple(_value(arguments[0], v, f"{where}[{place}]") for place, v in enumerate(value))
+    elif annotation is str:
+        if isinstance(value, str):
+            return value
+    elif _is_number(value, annotation):
+        number = float(value)
+        if annotation is float or number.is_integer():
+            return annotation(number)
+    expected = {str: "a text", int: "a whole number", float: "a finite number"}.get(annotation, "a list")
+    raise InputError(f"{where} must be {expected}. Received: {value!r}")
 
 
-def _plain(value):
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return list(value)
-    return value
+def _is_number(value, annotation) -> bool:
+    if isinstance(value, str) and annotation is float:
+        # YAML 1.1, which PyYAML reads, wants 1.0e-3 and takes 1e-3 for a text.
+        return re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,2}", value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63

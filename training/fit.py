@@ -1,40 +1,126 @@
 """`compile` and `fit`: from a config and a data set to a trained `.keras`."""
 
-import json
+import hashlib
 import sys
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
-from flpn_tf.codec import HeatmapCodec
-from flpn_tf.data.augment import Augmentation
 from flpn_tf.data.coco import find_data_set, read_coco
-from flpn_tf.data.pipeline import training_dataset
+from flpn_tf.data.pipeline import photo_error, training_dataset
 from flpn_tf.errors import InputError
 from flpn_tf.models import FLPN
 from flpn_tf.models.load import load_network
-from flpn_tf.training.callbacks import CHECKPOINT, PROGRESS, Checkpoint, Progress, save_atomically
+from flpn_tf.runtime.files import write_atomically
+from flpn_tf.training.callbacks import CHECKPOINT, Checkpoint, Progress, StopWhenNotFinite, save_atomically
 from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, dump_config
+from flpn_tf.training.learning_rate import make_learning_rate
 from flpn_tf.training.loss import HeatmapLoss
 
+CONFIG = "config.yaml"
+LOG = "log.csv"
 MODEL = "model.keras"
+
+
+def train(config: Config, data, output, init=None) -> Path:
+    """Trains on the people of a data-set folder and writes `OUTPUT/model.keras`.
+
+    Interrupted at any point, the same call goes on after the last finished epoch, from its weights,
+    optimiser and place in the data's order; on a finished run it writes the same model again.
+
+    Args:
+        data: folder with `annotations.json` and `images/`.
+        output: folder for `config.yaml`, `checkpoint.keras`, `log.csv` and, at the end, `model.keras`.
+        init: a `.keras` model of the same layers and joints (any input size) to start from; it has no
+            part in a run that goes on.
+
+    Returns:
+        The path of the trained model (moving-average weights where the config asks for them).
+
+    Raises:
+        InputError: bad data, a photo that cannot be decoded, a config that fits neither data nor network,
+            an output folder of another run or that cannot be written, a loss that is not finite. Once
+            an epoch is done, its checkpoint survives each of these.
+    """
+    output = Path(output)
+    annotations, images = find_data_set(data)
+    skeleton, records = read_coco(annotations, images)
+    schedule = config.schedule
+    steps = len(records) // schedule.batch_size
+    if steps == 0:
+        raise InputError(
+            f"schedule.batch_size is larger than the data set of {len(records)} people; make it smaller. "
+            f"Received: {schedule.batch_size}"
+        )
+    digest = hashlib.sha256(annotations.read_bytes()).hexdigest()
+    identity = f"# {len(records)} people, sha256 of annotations.json {digest}\n{dump_config(config)}"
+    _refuse_other_run(output, identity)
+    keras.utils.set_random_seed(schedule.seed)
+    if (output / CHECKPOINT).exists():
+        model = _load_checkpoint(output)
+    else:
+        model = build_model(config.model, skeleton)
+        if init is not None:
+            _initialise(model, load_network(init), init)
+        model.compile(make_optimizer(schedule, steps), loss=HeatmapLoss(), jit_compile=False)
+        # Built inside `fit`, its variables would make TensorFlow trace the training step twice.
+        model.optimizer.build(model.trainable_variables)
+    done = int(model.optimizer.iterations) // steps
+    print(
+        f"{len(records)} people, {steps} steps an epoch, {model.count_params():,} weights"
+        + (f", going on after epoch {done}" if done else ""),
+        file=sys.stderr,
+        flush=True,
+    )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_atomically(output / CONFIG, identity.encode())
+        if done < schedule.epochs:
+            batches = training_dataset(
+                records,
+                skeleton,
+                model.codec,
+                config.model.image_size,
+                schedule.batch_size,
+                seed=schedule.seed,
+                first_step=done * steps,
+                augmentation=config.augmentation,
+            )
+            model.fit(
+                batches,
+                epochs=schedule.epochs,
+                initial_epoch=done,
+                steps_per_epoch=steps,
+                shuffle=False,  # the pipeline shuffles
+                verbose=0,
+                callbacks=[
+                    StopWhenNotFinite(),
+                    Checkpoint(output),
+                    keras.callbacks.CSVLogger(output / LOG, append=done > 0),
+                    Progress(schedule.batch_size),
+                ],
+            )
+        else:
+            # What `fit` does at its end: the moving average takes the weights' place.
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+        save_atomically(_without_optimizer(model), output / MODEL)
+    except tf.errors.OpError as error:
+        failure = photo_error(error)
+        if failure is None:
+            raise
+        raise failure from error
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
+    return output / MODEL
 
 
 def make_optimizer(config: ScheduleConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     """Adam under the config's learning-rate schedule."""
-    if config.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if config.warmup_steps else config.learning_rate,
-            decay_steps=max(1, config.epochs * steps_per_epoch - config.warmup_steps),
-            warmup_target=config.learning_rate if config.warmup_steps else None,
-            warmup_steps=config.warmup_steps,
-        )
-    else:
-        boundaries = [epoch * steps_per_epoch for epoch in config.drops]
-        values = [config.learning_rate * 0.1**i for i in range(len(boundaries) + 1)]
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
-    use_ema = config.ema is not None
-    return keras.optimizers.Adam(rate, use_ema=use_ema, ema_momentum=config.ema if use_ema else 0.99)
+    rate = make_learning_rate(config, steps_per_epoch)
+    if config.ema is None:
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=config.ema)
 
 
 def build_model(config: ModelConfig, skeleton) -> FLPN:
@@ -52,94 +138,36 @@ def build_model(config: ModelConfig, skeleton) -> FLPN:
         raise InputError(f"model: {error}") from error
 
 
-def train(config: Config, data, output, init=None) -> Path:
-    """Trains on the people of a data-set folder and writes `OUTPUT/model.keras`.
-
-    Interrupted at any point, the same call goes on after the last finished epoch.
-
-    Args:
-        data: folder with `annotations.json` and `images/`.
-        output: folder for `config.yaml`, `checkpoint.keras`, `progress.json`, `log.csv`, `model.keras`.
-        init: a `.keras` model of the same layers (any input size) to start from.
-
-    Returns:
-        The path of the trained model (moving-average weights where the config asks for them).
-
-    Raises:
-        InputError: bad data, a batch larger than the data set, an output folder of another config.
-    """
-    output = Path(output)
-    skeleton, records = read_coco(*find_data_set(data))
-    schedule = config.schedule
-    steps = len(records) // schedule.batch_size
-    if steps == 0:
-        raise InputError(
-            f"schedule.batch_size is larger than the data set of {len(records)} people; make it smaller. "
-            f"Received: {schedule.batch_size}"
-        )
-    resumed = _prepare(output, config)
-    if resumed:
-        model = load_network(output / CHECKPOINT)
-    else:
-        model = build_model(config.model, skeleton)
-        if init is not None:
-            _initialise(model, load_network(init), init)
-        model.compile(make_optimizer(schedule, steps), loss=HeatmapLoss(), jit_compile=False)
-    print(
-        f"{len(records)} people, {steps} steps an epoch, {model.count_params():,} weights"
-        + (f", going on after epoch {resumed}" if resumed else ""),
-        file=sys.stderr,
-    )
-    if resumed < schedule.epochs:
-        batches = training_dataset(
-            records,
-            skeleton,
-            HeatmapCodec(*model.output_shape[1:3]),
-            config.model.image_size,
-            schedule.batch_size,
-            seed=schedule.seed,
-            first_step=resumed * steps,
-            augmentation=Augmentation(**vars(config.augmentation)),
-        )
-        model.fit(
-            batches,
-            epochs=schedule.epochs,
-            initial_epoch=resumed,
-            steps_per_epoch=steps,
-            shuffle=False,  # the pipeline shuffles
-            verbose=0,
-            callbacks=[
-                Checkpoint(output),
-                keras.callbacks.CSVLogger(output / "log.csv", append=resumed > 0),
-                keras.callbacks.TerminateOnNaN(),
-                Progress(schedule.batch_size),
-            ],
-        )
-    elif schedule.ema is not None:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-    save_atomically(model, output / MODEL, include_optimizer=False)
-    return output / MODEL
-
-
-def _prepare(output: Path, config: Config) -> int:
-    """Makes or checks the output folder; returns the epochs that are already done."""
-    text = dump_config(config)
-    stored = output / "config.yaml"
+def _refuse_other_run(output: Path, identity: str) -> None:
+    stored = output / CONFIG
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        if stored.exists() and stored.read_text() != text:
-            raise InputError(f"{output}: holds a run of another config; choose a new folder or remove it")
-        stored.write_text(text)
+        if stored.exists() and stored.read_bytes() != identity.encode():
+            raise InputError(
+                f"{output}: holds a run of another config or data set; choose a new folder, or remove it"
+            )
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror}); choose another folder") from error
-    progress = output / PROGRESS
-    return json.loads(progress.read_text())["epochs"] if progress.exists() else 0
+        raise InputError(f"{stored}: cannot be read ({error.strerror})") from error
+
+
+def _load_checkpoint(output: Path):
+    try:
+        return load_network(output / CHECKPOINT, compiled=True)
+    except InputError as error:
+        raise InputError(f"{error}; remove {output} to begin again") from error
 
 
 def _initialise(model, source, path) -> None:
     shapes = [tuple(w.shape) for w in source.weights]
-    if shapes != [tuple(w.shape) for w in model.weights]:
+    if shapes != [tuple(w.shape) for w in model.weights] or source.skeleton.names != model.skeleton.names:
         raise InputError(
-            f"{path}: its weights do not fit the config's network; give a model of the same layers"
+            f"{path}: its weights do not fit the config's network and the data's joints; "
+            "give a model of the same layers and joints"
         )
     model.set_weights(source.get_weights())
+
+
+def _without_optimizer(model):
+    """A copy that was never compiled: whoever loads its file needs neither optimiser nor loss class."""
+    bare = type(model).from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    return bare

@@ -1,8 +1,8 @@
-"""The training augmentation: one random affine per crop, a pure function of a seed."""
+"""The ranges of the training augmentation; `pipeline` draws from them. Needs no TensorFlow."""
 
 from dataclasses import dataclass
 
-import tensorflow as tf
+from flpn_tf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -11,20 +11,21 @@ class Augmentation:
 
     Attributes:
         rotation: degrees, uniform in ±rotation.
-        scale: the crop's extent is multiplied by a factor uniform in 1 ± scale.
+        scale: the crop's extent is multiplied by a factor uniform in 1 ± scale; below 1.
         flip: probability of a mirrored crop.
+
+    Raises:
+        InputError: a value out of its range.
     """
 
     rotation: float = 40.0
     scale: float = 0.3
     flip: float = 0.5
 
-    def sample(self, seed):
-        """(rotation in degrees, scale, flip) as scalar tensors.
-
-        Args:
-            seed: (2,) int tensor; the same seed gives the same sample.
-        """
-        rotation, scale, coin = tf.unstack(tf.random.stateless_uniform((3,), seed))
-        rotation = (2 * rotation - 1) * self.rotation
-        return rotation, 1 + (2 * scale - 1) * self.scale, coin < self.flip
+    def __post_init__(self):
+        if not 0 <= self.rotation <= 180:
+            raise InputError(f"rotation must be in 0–180 degrees. Received: {self.rotation}")
+        if not 0 <= self.scale < 1:
+            raise InputError(f"scale must be at least 0 and below 1. Received: {self.scale}")
+        if not 0 <= self.flip <= 1:
+            raise InputError(f"flip must be a probability, 0–1. Received: {self.flip}")

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from flpn_tf.data.coco import find_data_set, read_coco
+from flpn_tf.errors import InputError
 from flpn_tf.evaluation.pck import pck, torso_lengths
 from flpn_tf.evaluation.predict import predict_people
 from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.files import check_writable, write_atomically
+from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 THRESHOLD = 0.2
 
@@ -22,17 +24,28 @@ def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
     Args:
         model: path, preset or alias.
         data: folder with `annotations.json` and `images/`.
+        flip_test: average with the mirrored crop.
+        decode: "argmax", "quarter" or "dark"; by default the model's own rule.
 
     Returns:
-        {"metrics": {"PCK@0.2", joint: …}, "boxes", "flip", "decode", "people", "joints", "unmatched",
-        "model", "model_sha256", "data_sha256"}; metrics are 0–100.
+        {"metrics": {"PCK@0.2": …, joint: …}, "boxes": "gt", "flip", "decode", "people", "unmatched",
+        "model", "model_sha256", "data_sha256"}. Metrics are 0–100, a joint that nobody has labelled is
+        None; "people" are those whose torso is labelled, the others cannot be measured; "unmatched" are
+        the data's joints that the model has not.
 
     Raises:
-        InputError: bad model or data, or skeletons that share fewer than half of their joints.
+        InputError: bad model or data, skeletons that share fewer than half of their joints, or no labelled
+            torso.
     """
     annotations, images = find_data_set(data)
     skeleton, records = read_coco(annotations, images)
-    estimator = PoseEstimator(model, decode=decode)
+    lengths = torso_lengths(np.stack([record.keypoints for record in records]), skeleton)
+    measured = np.isfinite(lengths)
+    if not measured.any():
+        raise InputError(f"{annotations}: nobody has a labelled torso, so there is no length to measure by")
+    records = [record for record, wanted in zip(records, measured, strict=True) if wanted]
+    with discard_native_stderr():
+        estimator = PoseEstimator(model, decode=decode)
     pairs = skeleton.match(estimator.skeleton)
     unmatched = skeleton.unmatched(estimator.skeleton)
     if unmatched:
@@ -40,11 +53,11 @@ def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
     keypoints, _ = predict_people(estimator, records, flip_test)
     truth = np.stack([record.keypoints for record in records])
     theirs, ours = (list(indices) for indices in zip(*pairs, strict=True))
-    mean, joints = pck(keypoints[:, ours], truth[:, theirs], torso_lengths(truth, skeleton), THRESHOLD)
-    names = [skeleton.names[index] for index in theirs]
+    mean, joints = pck(keypoints[:, ours], truth[:, theirs], lengths[measured], THRESHOLD)
+    names = [f"PCK@{THRESHOLD}", *(skeleton.names[index] for index in theirs)]
+    values = [None if np.isnan(value) else round(float(value), 2) for value in (mean, *joints)]
     return {
-        "metrics": {f"PCK@{THRESHOLD}": round(float(mean), 2)}
-        | {name: round(float(value), 2) for name, value in zip(names, joints, strict=True)},
+        "metrics": dict(zip(names, values, strict=True)),
         "boxes": "gt",
         "flip": flip_test,
         "decode": estimator.codec.decode_rule,
@@ -66,16 +79,16 @@ def _sha256(path: Path) -> str:
 
 
 def run(model, data, flip_test=False, decode=None, json_to=None) -> None:
-    """`flpn evaluate`: prints a table, or writes the result as json (`-` is standard output)."""
+    """`flpn evaluate`: prints a table, and writes the result as json (`-`: to standard output, no table)."""
     if json_to not in (None, "-"):
         check_writable(json_to)
     result = evaluate_lsp(model, data, flip_test, decode)
     text = json.dumps(result, indent=1) + "\n"
     if json_to == "-":
         print(text, end="")
-    elif json_to is not None:
+        return
+    if json_to is not None:
         write_atomically(json_to, text.encode())
-    if json_to != "-":
-        print(f"{result['people']} people, boxes: {result['boxes']}, flip: {flip_test}, {result['decode']}")
-        for name, value in result["metrics"].items():
-            print(f"{name:>16}  {value:6.2f}")
+    print(f"{result['people']} people, boxes: {result['boxes']}, flip: {flip_test}, {result['decode']}")
+    for name, value in result["metrics"].items():
+        print(f"{name:>16}  {'-' if value is None else format(value, '.2f'):>6}")

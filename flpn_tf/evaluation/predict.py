@@ -8,6 +8,8 @@ import numpy as np
 
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.runtime.estimator import PoseEstimator
+from flpn_tf.runtime.images import read_image
+from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 
 def predict_people(
@@ -16,15 +18,22 @@ def predict_people(
     """The pose in each record's own box, progress on stderr.
 
     Returns:
-        keypoints (N, K, 3) (x, y, score) in image pixels and person scores (N,), in the records' order.
+        keypoints (N, K, 3) (x, y, score) in image pixels, K the estimator's joints, and person scores (N,),
+        in the records' order.
+
+    Raises:
+        InputError: a photo that cannot be read, or a box beside it, naming the photo.
     """
     keypoints = np.empty((len(records), len(estimator.skeleton), 3))
     scores = np.empty(len(records))
     done = 0
     by_image = itertools.groupby(range(len(records)), key=lambda index: records[index].image)
-    for image, group in by_image:
+    for path, group in by_image:
         people = list(group)
-        poses = estimator.estimate(image, [records[i].box for i in people], flip_test=flip_test)
+        with discard_native_stderr():
+            image = read_image(path)
+        boxes = [records[i].box for i in people]
+        poses = estimator.estimate(image, boxes, flip_test=flip_test, name=str(path))
         keypoints[people], scores[people] = poses.keypoints, poses.scores
         before, done = done, done + len(people)
         if before // 100 != done // 100 or done == len(records):

@@ -1,5 +1,6 @@
 """Keras layers of FLPN; importing this package registers them for (de)serialisation."""
 
+from flpn_tf.keras_registration import register
 from flpn_tf.layers.bottleneck import Bottleneck
 from flpn_tf.layers.conv_norm import ConvNorm
 from flpn_tf.layers.global_context import GlobalContext
@@ -21,3 +22,5 @@ __all__ = [
     "SmartModule",
     "SqueezeExcite",
 ]
+
+register()  # a saved network needs the classes of `flpn_tf.models` too

@@ -53,7 +53,7 @@ CATALOGUE = {
     "flpn50": Build(printed=Printed("10.04", "1.1")),
     "flpn101": Build(arguments={"depth": 101}, printed=Printed("17.0", "2.0")),
     "flpn152": Build(arguments={"depth": 152}, printed=Printed("22.5", "2.8")),
-    # Other bottlenecks in the same network; the figures of the last three were not to be had.
+    # Other bottlenecks in the same network; the last three's printed figures are not known here.
     "flpn50-standard": Build(arguments={"block": "standard"}, printed=Printed("23.5465", "3.9537")),
     "flpn50-ghost": Build(arguments={"block": "ghost"}),
     "flpn50-mobilenetv3": Build(arguments={"block": "mobilenetv3"}),

@@ -1,5 +1,6 @@
 """Reading `.keras` files."""
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -8,18 +9,22 @@ from flpn_tf.errors import InputError
 from flpn_tf.models.pose_network import PoseNetwork
 
 
-def load_network(path) -> PoseNetwork:
+def load_network(path, compiled=False) -> PoseNetwork:
     """A `.keras` file that holds one of this package's networks.
 
+    Args:
+        path: of the file.
+        compiled: with the optimiser and its state, to train on; the loss class must be registered.
+
     Raises:
-        InputError: missing, not a Keras model, or a model of something else.
+        InputError: missing, not a Keras model, damaged, or a model of something else.
     """
     source = Path(path)
     if not source.is_file():
         raise InputError(f"{source}: there is no such file; give a .keras model")
     try:
-        model = keras.models.load_model(source)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+        model = keras.models.load_model(source, compile=compiled)
+    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{source}: is not a .keras model ({str(error).splitlines()[0]})") from error
     if not isinstance(model, PoseNetwork):
         raise InputError(

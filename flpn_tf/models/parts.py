@@ -18,6 +18,8 @@ HEAD_FILTERS = 256
 
 def scaled(channels, width):
     """`channels` times the width multiplier, to the nearest multiple of 8 (SIMD lanes), at least 8."""
+    if not width > 0:
+        raise ValueError(f"width must be above 0. Received: {width=}")
     return channels if width == 1 else max(8, round(channels * width / 8) * 8)
 
 

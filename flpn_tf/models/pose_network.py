@@ -30,7 +30,8 @@ class PoseNetwork(keras.Model):
     """Base of the networks: RGB pixels 0–255 (B, H, W, 3) → heatmaps (B, H / 4, W / 4, K), float32.
 
     A subclass builds its graph in `__init__`, passes it to `super().__init__` and stores each
-    constructor argument as an attribute named in `ARGUMENTS`.
+    constructor argument as an attribute named in `ARGUMENTS`. The precision policy is not saved: a
+    network trained in mixed precision loads in the policy then in force, its weights float32.
     """
 
     ARGUMENTS: tuple[str, ...] = ()

@@ -50,13 +50,15 @@ def run(output: Path) -> None:
         picture = output / f"{Path(file_name).stem}_pose.png"
         write_atomically(picture, encode_picture(draw_poses(image, poses), picture.suffix))
         print(
-            f"crop + network + decode: {1000 * statistics.median(seconds):.1f} ms, median of {_RUNS}, one thread"
+            f"crop + network + decode: {1000 * statistics.median(seconds):.1f} ms, "
+            f"median of {_RUNS}, one thread"
         )
         print(f"the pose drawn on the photo: {picture.resolve()}")
     spec = estimator.spec
     size = estimator.path.stat().st_size / 1e6
     print(
-        f"\nmodel {spec.name}: {spec.input_width}x{spec.input_height} crop, {size:.2f} MB, TensorFlow not needed"
+        f"\nmodel {spec.name}: {spec.input_width}x{spec.input_height} crop, {size:.2f} MB; "
+        "TensorFlow is not installed for this"
     )
 
 

@@ -1,10 +1,6 @@
 """What `flpn pose` does."""
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +11,7 @@ from flpn_tf.runtime import files
 from flpn_tf.runtime.draw import draw_poses
 from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.images import IMAGE_SUFFIXES, read_image
+from flpn_tf.runtime.native_stderr import discard_native_stderr
 from flpn_tf.runtime.poses import Poses
 
 STANDARD_OUTPUT = "-"
@@ -59,11 +56,11 @@ def run(
     if threads < 1:
         raise InputError(f"--threads must be at least 1. Received: {threads}")
     boxes_of = _read_boxes(boxes, several)
-    with _discard_native_stderr():
+    with discard_native_stderr():
         estimator = PoseEstimator(model, threads=threads, decode=decode)
     lines = []
     for path in paths:
-        with _discard_native_stderr():
+        with discard_native_stderr():
             image = read_image(path)
         poses = estimator.estimate(image, boxes_of(path), flip_test=flip, name=str(path))
         record = json.dumps(_record(path, image, estimator, poses), indent=None if several else 1)
@@ -123,19 +120,3 @@ def _record(path: Path, image: np.ndarray, estimator: PoseEstimator, poses: Pose
         "model": estimator.path.stem,
         "people": poses.people(),
     }
-
-
-@contextlib.contextmanager
-def _discard_native_stderr() -> Iterator[None]:
-    # libpng, libjpeg and the TFLite runtime write to the file descriptor itself, past sys.stderr; what
-    # matters of it reaches the user as our own single line.
-    sys.stderr.flush()
-    saved = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)

@@ -60,6 +60,14 @@ def test_forward_and_gradients_equal_split_convolutions(case, has_grouped_gradie
         assert difference(actual, expected) < 1e-5
 
 
+def test_a_graph_holds_one_convolution_also_where_gradients_are_split(monkeypatch):
+    monkeypatch.setattr(grouped_conv, "_tensorflow_has_grouped_gradient", lambda dtype: False)
+    layer = GroupedConv2D(18, 3, groups=3)
+    layer.build((None, 9, 8, 12))
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec((1, 9, 8, 12))).graph
+    assert [node.type for node in graph.get_operations()].count("Conv2D") == 1
+
+
 def test_half_precision_has_gradients():
     """oneDNN has no grouped float16 gradient either."""
     x, kernel = tf.constant(random_maps(1, 5, 5, 4)), tf.constant(random_maps(3, 3, 2, 6))

@@ -141,6 +141,7 @@ ERRORS = {
         lambda: FLPN(ratios=(2, 2, 2, 2), block="ghost"),
         r"ratios=\(2, 2, 2, 2\), block='ghost'",
     ),
+    "width": (lambda: FLPN(width=0), "width=0"),
     "stem": (lambda: FLPN(stem="dense"), "stem='dense'"),
     "image size": (lambda: FLPN(image_size=(250, 192)), r"image_size=\(250, 192\)"),
     "no image": (lambda: LPN(image_size=(0, 32)), r"image_size=\(0, 32\)"),
