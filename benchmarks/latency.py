@@ -36,7 +36,8 @@ def main(paths):
     figures = [1000 * statistics.median(rounds) for rounds in medians]
     for path, figure in zip(paths, figures, strict=True):
         print(
-            f"{path.name:48} {figure:7.2f} ms  {figure / figures[0]:5.2f}x  {path.stat().st_size / 1e6:6.2f} MB"
+            f"{path.name:48} {figure:7.2f} ms  {figure / figures[0]:5.2f}x "
+            f"{path.stat().st_size / 1e6:7.2f} MB"
         )
 
 
