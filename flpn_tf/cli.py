@@ -120,10 +120,12 @@ def _needs_tensorflow() -> None:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        # Its start-up notices would stand before the one line that says what is wrong.
+        # Its start-up notices, and those about a missing GPU, would stand before our one line.
         with discard_native_stderr():
             import keras  # noqa: F401
-            import tensorflow  # noqa: F401
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
     except ModuleNotFoundError as error:
         raise InputError(
             f"this command needs {error.name}; install it with: pip install 'flpn-tf[train]'"

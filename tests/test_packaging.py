@@ -120,6 +120,10 @@ for module in (flpn_tf, flpn_tf.training, flpn_tf.convert, flpn_tf.assets):
 
 
 def test_import_is_light(installed, tmp_path):
-    code = "import flpn_tf; flpn_tf.PoseEstimator; print([m for m in ('tensorflow', 'keras', 'jax') if m in sys.modules])"
+    code = """
+import flpn_tf
+flpn_tf.PoseEstimator
+print([name for name in ("tensorflow", "keras", "jax") if name in sys.modules])
+"""
     result = run(code, installed, tmp_path)
     assert result.stdout.strip() == "[]", result.stderr

@@ -68,7 +68,8 @@ def train(config: Config, data, output, init=None) -> Path:
         model.optimizer.build(model.trainable_variables)
     done = int(model.optimizer.iterations) // steps
     print(
-        f"{len(records)} people, {steps} steps an epoch, {model.count_params():,} weights"
+        f"{len(records)} people, {steps} steps an epoch, {model.count_params():,} weights, "
+        f"on {', '.join(keras.distribution.list_devices())}"
         + (f", going on after epoch {done}" if done else ""),
         file=sys.stderr,
         flush=True,

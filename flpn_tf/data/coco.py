@@ -119,9 +119,7 @@ def _entries(entries: list, kind: str):
     for place, entry in enumerate(entries):
         entry_id = entry.get("id") if isinstance(entry, dict) else None
         if type(entry_id) is not int:
-            raise InputError(
-                f"{kind} number {place} needs an `id`, a whole number. Received: {_short(entry)}"
-            )
+            raise InputError(f"{kind} number {place} needs a whole number as `id`. Received: {_short(entry)}")
         if entry_id in seen:
             raise InputError(f"{kind} ids must be unique. Received: {entry_id} twice")
         seen.add(entry_id)

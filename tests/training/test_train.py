@@ -1,0 +1,282 @@
+"""What a run leaves behind, however it ends."""
+
+import csv
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import synthetic_people
+import tensorflow as tf
+from helpers import randomise
+from tiny_network import TinyNetwork
+
+from flpn_tf.data.augment import Augmentation
+from flpn_tf.errors import InputError
+from flpn_tf.models.load import load_network
+from flpn_tf.skeleton import Skeleton
+from flpn_tf.training import callbacks, fit
+from flpn_tf.training.callbacks import StopWhenNotFinite, save_atomically
+from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, load_config
+from flpn_tf.training.fit import train
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+STEPS = 2  # an epoch: 8 people in batches of 4
+
+
+def config(**schedule):
+    values = {"epochs": 4, "batch_size": 4, "learning_rate": 0.01, "schedule": "cosine", "warmup_steps": 3}
+    return Config(
+        ModelConfig(image_size=(64, 64)), Augmentation(), ScheduleConfig(**values | {"ema": 0.5} | schedule)
+    )
+
+
+def losses(output):
+    with (output / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["epoch"]) for row in rows] == list(range(len(rows)))
+    return [float(row["loss"]) for row in rows]
+
+
+def epochs_done(output):
+    return int(load_network(output / "checkpoint.keras", compiled=True).optimizer.iterations) / STEPS
+
+
+def names(output):
+    return sorted(path.name for path in output.iterdir())
+
+
+def same_weights(one, other, **tolerance):
+    for a, b in zip(load_network(one).get_weights(), load_network(other).get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """The folder of an uninterrupted run."""
+    output = tmp_path_factory.mktemp("runs") / "finished"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "build_model", lambda config, skeleton: TinyNetwork(config.image_size, skeleton))
+        assert train(config(), data, output) == output / "model.keras"
+    return output
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of it to spoil."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def stop_after(monkeypatch, steps, act):
+    """Calls `act` when so many steps of a run are done."""
+    ended = callbacks.Progress.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        ended(self, batch, logs)
+        if self.done == steps:
+            act()
+
+    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_a_finished_run(finished):
+    assert names(finished) == ["checkpoint.keras", "config.yaml", "log.csv", "model.keras"]
+    assert load_config(finished / "config.yaml") == config()
+    assert epochs_done(finished) == 4
+    found = losses(finished)
+    assert len(found) == 4
+    assert found[-1] < found[0]
+
+
+def test_the_model_has_the_moving_average_and_no_optimiser(finished):
+    model = keras.models.load_model(finished / "model.keras")
+    assert not model.compiled
+    assert model.skeleton == synthetic_people.SKELETON
+    checkpoint = load_network(finished / "checkpoint.keras", compiled=True)
+    averages = [v.numpy() for v in checkpoint.optimizer.variables if "average" in v.path]
+    assert len(averages) == len(model.trainable_variables)
+    for average, weight in zip(averages, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), average)
+    assert np.abs(averages[0] - checkpoint.trainable_variables[0].numpy()).max() > 1e-5
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(finished, data, tmp_path, monkeypatch, capsys):
+    output = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2 * STEPS + 1, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(), data, output)
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert epochs_done(output) == 2
+    train(config(), data, output)
+    assert "going on after epoch 2" in capsys.readouterr().err
+    np.testing.assert_allclose(losses(output), losses(finished), rtol=1e-3)
+    same_weights(output / "model.keras", finished / "model.keras", rtol=1e-2, atol=1e-3)
+
+
+def test_interrupted_in_the_first_epoch_it_begins_again(finished, data, tmp_path, monkeypatch):
+    output = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(), data, output)
+    assert not (output / "checkpoint.keras").exists()
+    train(config(), data, output)
+    np.testing.assert_allclose(losses(output), losses(finished), rtol=1e-3)
+
+
+def test_a_finished_run_again_writes_the_same_model(copied, finished, data):
+    (copied / "model.keras").unlink()
+    train(config(), data, copied)
+    same_weights(copied / "model.keras", finished / "model.keras", atol=0)
+    assert (copied / "log.csv").read_text() == (finished / "log.csv").read_text()
+
+
+def test_the_seed_decides_the_run(finished, data, tmp_path):
+    train(config(seed=1), data, tmp_path / "run")
+    assert losses(tmp_path / "run")[0] != pytest.approx(losses(finished)[0], rel=1e-3)
+
+
+def test_init_gives_the_first_weights(data, tmp_path):
+    start = randomise(TinyNetwork((96, 64), synthetic_people.SKELETON))
+    start.save(tmp_path / "start.keras")
+    still = config(learning_rate=1e-30, epochs=1, warmup_steps=0)
+    train(still, data, tmp_path / "run", init=tmp_path / "start.keras")
+    model = load_network(tmp_path / "run" / "model.keras")
+    for ours, theirs in zip(model.trainable_variables, start.trainable_variables, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
+
+
+def refused(message, *arguments, **options):
+    with pytest.raises(InputError) as caught:
+        train(*arguments, **options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_init_of_other_joints_is_refused(data, tmp_path):
+    own = synthetic_people.SKELETON
+    others = Skeleton("others", own.names[::-1], (), (), own.sigmas)
+    for name, skeleton in (("order.keras", others), ("count.keras", Skeleton.unnamed(5))):
+        TinyNetwork((64, 64), skeleton).save(tmp_path / name)
+        message = f"{name}: its weights do not fit"
+        refused(message, config(), data, tmp_path / "run", init=tmp_path / name)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_larger_than_the_data(data, tmp_path):
+    message = "larger than the data set of 8 people; make it smaller. Received: 9"
+    refused(message, config(batch_size=9), data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 3}, {"epochs": 9}, {"seed": 3}])
+def test_a_run_of_another_config_is_left_alone(copied, data, changes):
+    before = {path.name: path.read_bytes() for path in copied.iterdir()}
+    refused("holds a run of another config or data set", config(**changes), data, copied)
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
+
+
+def test_a_run_on_other_data_is_left_alone(copied, tmp_path):
+    others = synthetic_people.write(tmp_path / "others", synthetic_people.document(seed=5))
+    refused("holds a run of another config or data set", config(), others, copied)
+
+
+@pytest.mark.parametrize("damage", ["emptied", "halved", "garbled", "a folder"])
+def test_a_damaged_checkpoint_is_named(copied, data, damage):
+    path = copied / "checkpoint.keras"
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.unlink()
+    if damage == "a folder":
+        path.mkdir()
+    elif damage == "garbled":
+        path.write_bytes(content[:half] + b"?" * 999 + content[half + 999 :])
+    else:
+        path.write_bytes(content[: half if damage == "halved" else 0])
+    refused("checkpoint.keras: ", config(), data, copied)
+
+
+def test_an_output_that_cannot_be_made(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "run"):
+        refused("cannot be written", config(), data, output)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
+    saved = TinyNetwork.save
+
+    def save(self, path, **options):
+        saved(self, path, **options)
+        if int(self.optimizer.iterations) > STEPS:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(TinyNetwork, "save", save)
+    output = tmp_path / "run"
+    refused(f"{output}: cannot be written (No space left on device)", config(), data, output)
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert epochs_done(output) == 1
+
+
+def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
+    model = TinyNetwork((64, 64), synthetic_people.SKELETON)
+    target = tmp_path / "model.keras"
+    save_atomically(model, target)
+    before = target.read_bytes()
+
+    def interrupted(self, path, **options):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TinyNetwork, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_atomically(model, target)
+    assert target.read_bytes() == before
+    assert names(tmp_path) == ["model.keras"]
+
+
+def test_a_loss_that_is_no_number_ends_the_run(data, tmp_path, monkeypatch):
+    made = fit.training_dataset
+
+    def poisoned(*arguments, **options):
+        def spoil(step, batch):
+            crops, heatmaps, weights = batch
+            return crops, tf.where(step == STEPS + 1, np.nan, heatmaps), weights
+
+        return made(*arguments, **options).enumerate().map(spoil)
+
+    monkeypatch.setattr(fit, "training_dataset", poisoned)
+    output = tmp_path / "run"
+    refused("the loss is not finite at step 2 of epoch 2", config(), data, output)
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert epochs_done(output) == 1
+    assert all(np.isfinite(w).all() for w in load_network(output / "checkpoint.keras").get_weights())
+
+
+def test_weights_that_are_no_numbers_never_reach_the_checkpoint():
+    """An epoch's last update comes after its loss."""
+    model = TinyNetwork((64, 64), synthetic_people.SKELETON)
+    model.compile(keras.optimizers.Adam(), loss="mse")
+    model.optimizer.build(model.trainable_variables)
+    guard = StopWhenNotFinite()
+    guard.set_model(model)
+    guard.on_epoch_end(0, {"loss": 1.0})
+    kernel = model.trainable_variables[0]
+    kernel.assign(np.full(kernel.shape, np.inf))
+    with pytest.raises(InputError, match="kernel is not finite at the end of epoch 3"):
+        guard.on_epoch_end(2, {"loss": 1.0})
+
+
+def test_a_photo_damaged_during_the_run_is_named(tmp_path, monkeypatch):
+    data = synthetic_people.write(tmp_path / "data", synthetic_people.document())
+    photo = data / "images" / "3.png"
+    stop_after(monkeypatch, STEPS + 1, lambda: photo.write_bytes(b"no photo"))
+    # Read ahead, or lucky, some epochs may pass; the eighth person comes once in each.
+    refused(str(photo), config(epochs=50), data, tmp_path / "run")
+    assert 1 <= epochs_done(tmp_path / "run") < 50
+    assert "model.keras" not in names(tmp_path / "run")
