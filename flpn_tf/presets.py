@@ -11,7 +11,7 @@ DEFAULT_FORMAT = "float16"
 
 ALIASES = {
     "flpn50": "flpn50_people_256x192",
-    "flpn-mobile": "flpn_mobile_people_192x144",
+    "flpn-mobile": "flpn_mobile_people_128x96",
 }
 DEFAULT_MODEL = "flpn-mobile"
 

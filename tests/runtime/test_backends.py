@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flpn_tf.errors import InputError
+from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.backends import open_backend
 
 
@@ -107,20 +108,28 @@ def test_saved_model_without_spec_is_refused(tmp_path):
 
 
 @keras.saving.register_keras_serializable("flpn_tf_tests")
-class DotNetwork(keras.Model):
+class DotLayer(keras.layers.Layer):
     def call(self, image):
-        return keras.ops.convert_to_tensor(dot_model.graph(image))
+        return dot_model.graph(image)
 
-    def pose_spec(self):
+    def compute_output_shape(self, shape):
+        return (shape[0], shape[1] // dot_model.STRIDE, shape[2] // dot_model.STRIDE, len(dot_model.DOTS))
+
+
+@keras.saving.register_keras_serializable("flpn_tf_tests")
+class DotNetwork(PoseNetwork):
+    def __init__(self, skeleton=None, **kwargs):
+        image = keras.Input((dot_model.HEIGHT, dot_model.WIDTH, 3))
+        super().__init__(image, DotLayer()(image), dot_model.DOTS, **kwargs)
+
+    def pose_spec(self, name=None):
         return dot_model.spec()
 
 
 @pytest.fixture
 def dots_keras(tmp_path):
-    model = DotNetwork()
-    model(np.zeros((1, dot_model.HEIGHT, dot_model.WIDTH, 3), np.uint8))
     path = tmp_path / "dots.keras"
-    model.save(path)
+    DotNetwork().save(path)
     return path
 
 
@@ -133,7 +142,7 @@ def test_keras(dots_keras, crops, expected):
 def test_a_keras_model_that_is_no_pose_network_is_refused(tmp_path):
     path = tmp_path / "plain.keras"
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
-    with pytest.raises(InputError, match="no pose model"):
+    with pytest.raises(InputError, match="no pose network"):
         open_backend(path)
 
 
@@ -150,7 +159,7 @@ def test_missing_packages_name_the_extra(dots_keras, dots_saved_model, monkeypat
     monkeypatch.setitem(sys.modules, "keras", None)
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     for path in (dots_keras, dots_saved_model):
-        with pytest.raises(InputError, match=r"pip install 'flpn_tf\[train\]'"):
+        with pytest.raises(InputError, match=r"pip install 'flpn-tf\[train\]'"):
             open_backend(path)
 
 

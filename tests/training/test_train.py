@@ -16,7 +16,7 @@ from flpn_tf.errors import InputError
 from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import Skeleton
 from flpn_tf.training import callbacks, fit
-from flpn_tf.training.callbacks import StopWhenNotFinite, save_atomically
+from flpn_tf.training.callbacks import Progress, save_atomically
 from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, load_config
 from flpn_tf.training.fit import train
 
@@ -69,18 +69,18 @@ def copied(finished, tmp_path):
 
 
 def stop_after(monkeypatch, steps, act):
-    """Calls `act` when so many steps of a run are done."""
+    """Calls `act(progress callback)` when so many steps of a run are done."""
     ended = callbacks.Progress.on_train_batch_end
 
     def on_train_batch_end(self, batch, logs=None):
         ended(self, batch, logs)
         if self.done == steps:
-            act()
+            act(self)
 
     monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
 
 
-def interrupt():
+def interrupt(progress):
     raise KeyboardInterrupt
 
 
@@ -258,25 +258,39 @@ def test_a_loss_that_is_no_number_ends_the_run(data, tmp_path, monkeypatch):
     assert all(np.isfinite(w).all() for w in load_network(output / "checkpoint.keras").get_weights())
 
 
-def test_weights_that_are_no_numbers_never_reach_the_checkpoint():
+def test_weights_that_are_no_numbers_never_reach_the_checkpoint(data, tmp_path, monkeypatch):
     """An epoch's last update comes after its loss."""
-    model = TinyNetwork((64, 64), synthetic_people.SKELETON)
-    model.compile(keras.optimizers.Adam(), loss="mse")
-    model.optimizer.build(model.trainable_variables)
-    guard = StopWhenNotFinite()
-    guard.set_model(model)
-    guard.on_epoch_end(0, {"loss": 1.0})
-    kernel = model.trainable_variables[0]
-    kernel.assign(np.full(kernel.shape, np.inf))
-    with pytest.raises(InputError, match="kernel is not finite at the end of epoch 3"):
-        guard.on_epoch_end(2, {"loss": 1.0})
+
+    def spoil(progress):
+        kernel = progress.model.trainable_variables[0]
+        kernel.assign(np.full(kernel.shape, np.inf))
+
+    stop_after(monkeypatch, 2 * STEPS, spoil)
+    output = tmp_path / "run"
+    refused("kernel is not finite at the end of epoch 2", config(), data, output)
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert epochs_done(output) == 1
+
+
+def test_progress_tells_place_speed_and_time_left(capsys, monkeypatch):
+    clock = iter([0.0, 10.0, 12.0, 14.0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
+    progress = Progress(batch_size=6, seconds=3)
+    progress.set_params({"steps": 40, "epochs": 10})
+    progress.on_train_begin()
+    progress.on_epoch_begin(8)
+    for batch in range(3):
+        progress.on_train_batch_end(batch, {"loss": 0.5})
+    # The first step's 10 s do not count, and the third step comes too soon for another line: 78 steps of
+    # 2 s are left.
+    assert capsys.readouterr().err == "epoch 9/10 step 2/40 loss 0.500000 3.0 img/s, 3 min to go\n"
 
 
 def test_a_photo_damaged_during_the_run_is_named(tmp_path, monkeypatch):
     data = synthetic_people.write(tmp_path / "data", synthetic_people.document())
     photo = data / "images" / "3.png"
-    stop_after(monkeypatch, STEPS + 1, lambda: photo.write_bytes(b"no photo"))
-    # Read ahead, or lucky, some epochs may pass; the eighth person comes once in each.
-    refused(str(photo), config(epochs=50), data, tmp_path / "run")
-    assert 1 <= epochs_done(tmp_path / "run") < 50
+    monkeypatch.setattr(tf.data, "AUTOTUNE", 1)  # else much is read ahead
+    stop_after(monkeypatch, STEPS + 1, lambda _: photo.write_bytes(b"no photo"))
+    refused(str(photo), config(epochs=9), data, tmp_path / "run")
+    assert 1 <= epochs_done(tmp_path / "run") < 9
     assert "model.keras" not in names(tmp_path / "run")

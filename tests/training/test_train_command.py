@@ -130,7 +130,7 @@ def test_flpn_learns_a_few_people_by_heart(tmp_path):
     settings = {
         "model": {"width": 0.25, "image_size": [64, 64], "head_filters": 64},
         "augmentation": {"rotation": 0, "scale": 0, "flip": 0},
-        "schedule": {"epochs": 6, "batch_size": 8, "learning_rate": 0.005, "schedule": "cosine"},
+        "schedule": {"epochs": 4, "batch_size": 8, "learning_rate": 0.005, "schedule": "cosine"},
     }
     (tmp_path / "c.yaml").write_text(json.dumps(settings))
     code, out, error = flpn("train c.yaml --data train --output run", tmp_path)
