@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow bench check-wheel lint format clean
+.PHONY: help demo test test-slow test-lowest bench check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,11 @@ test: .venv/.done  ## the test suite
 
 test-slow: .venv/.done  ## the tests that take minutes
 	.venv/bin/python -m pytest -m slow
+
+test-lowest:  ## the test suite with the oldest versions setup.cfg allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install $(PIP_FLAGS) -c constraints-lowest.txt -e '.[dev]'
+	.venv-lowest/bin/python -m pytest -m "not slow"
 
 bench: .venv-demo/.done  ## latency of the shipped models, one thread, interleaved
 	.venv-demo/bin/python benchmarks/latency.py

@@ -19,10 +19,11 @@ people = st.lists(
 
 
 def on_an_edge(points, codec):
-    """Where a window ends within float32's error of a pixel, the two may differ about that pixel."""
+    """Within float32's error of a window's end, or of a half, the two may differ about a pixel."""
     centres = points / STRIDE
     if not codec.unbiased:
-        return np.abs(centres - np.floor(centres) - 0.5) < 1e-5
+        off = np.abs(centres - np.floor(centres) - 0.5)
+        return (off > 0) & (off < 1e-5)
     edge = np.abs(centres[..., None, :] - np.arange(max(HEIGHT, WIDTH))[:, None])
     return (np.abs(edge - WINDOW) < 1e-5).any(axis=-2)
 
@@ -43,6 +44,14 @@ def test_heatmaps_and_weights(unbiased):
         np.testing.assert_array_equal(weights, [weight for _, weight in expected])
 
     check()
+
+
+def test_halves_round_up_in_both():
+    codec = HeatmapCodec(HEIGHT, WIDTH, STRIDE, SIGMA, unbiased=False)
+    points = np.array([(2, 6), (10, 14), (18, 22), (-2, 26)], np.float32)
+    heatmaps, _ = codec_tf.encode(codec, points[np.newaxis], np.ones((1, 4)))
+    np.testing.assert_allclose(heatmaps[0], codec.encode(points, np.ones(4))[0], atol=1e-6)
+    assert heatmaps.numpy()[0, 2, 1, 0] == 1  # (0.5, 1.5) → (1, 2)
 
 
 def test_a_point_that_is_no_number_counts_as_unlabelled():

@@ -98,6 +98,8 @@ def test_augmentation_moves_pixels_and_targets_together(records):
                 assert right[0] * hip[1] - right[1] * hip[0] < 0
     assert checked > 200
     assert 10 < sum(mirrored) < 30  # of 40
+    epochs = np.reshape(mirrored[:35], (5, 7))
+    assert (epochs.any(axis=1) & ~epochs.all(axis=1)).any()  # the people of an epoch are moved one by one
 
 
 def test_flip_then_encode_is_encode_then_flip(records):

@@ -1,6 +1,7 @@
 """What a run leaves behind, however it ends."""
 
 import csv
+import dataclasses
 import shutil
 
 import keras
@@ -150,6 +151,19 @@ def test_init_gives_the_first_weights(data, tmp_path):
     model = load_network(tmp_path / "run" / "model.keras")
     for ours, theirs in zip(model.trainable_variables, start.trainable_variables, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
+
+
+def test_the_configs_augmentation_is_used(data, tmp_path, monkeypatch):
+    made, seen = fit.training_dataset, []
+
+    def watched(*arguments, **options):
+        seen.append(options["augmentation"])
+        return made(*arguments, **options)
+
+    monkeypatch.setattr(fit, "training_dataset", watched)
+    chosen = Augmentation(rotation=5, scale=0.1, flip=0.25)
+    train(dataclasses.replace(config(epochs=2), augmentation=chosen), data, tmp_path / "run")
+    assert seen == [chosen]
 
 
 def refused(message, *arguments, **options):
