@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-lowest bench check-wheel lint format clean
+.PHONY: help demo test test-lowest bench check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,25 +25,24 @@ demo: .venv-demo/.done  ## a pose on a real photo by the shipped int8 model
 	.venv-demo/bin/python -m flpn_tf.runtime.demo
 
 test: .venv/.done  ## the test suite
-	.venv/bin/python -m pytest -m "not slow"
-
-test-slow: .venv/.done  ## the tests that take minutes
-	.venv/bin/python -m pytest -m slow
+	.venv/bin/python -m pytest
 
 test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install $(PIP_FLAGS) -c constraints-lowest.txt -e '.[dev]'
-	.venv-lowest/bin/python -m pytest -m "not slow"
+	.venv-lowest/bin/python -m pytest
 
 bench: .venv-demo/.done  ## latency of the shipped models, one thread, interleaved
 	.venv-demo/bin/python benchmarks/latency.py
 
 check-wheel:  ## the wheel in an empty environment: a pose without TensorFlow
-	rm -rf build .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	rm -rf build dist .venv-wheel && $(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 	.venv-wheel/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) dist/flpn_tf-*.whl
 	.venv-wheel/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) --no-deps scikit-image
-	cd / && $(CURDIR)/.venv-wheel/bin/python -m flpn_tf.runtime.demo $(CURDIR)/out/wheel-demo
+	! .venv-wheel/bin/python -c "import tensorflow" 2> /dev/null
+	cd / && $(CURDIR)/.venv-wheel/bin/flpn pose \
+		$(CURDIR)/.venv-wheel/lib/python3*/site-packages/skimage/data/astronaut.png --json -
 	rm -rf build .venv-wheel
 
 lint: .venv/.done  ## ruff
@@ -55,4 +54,4 @@ format: .venv/.done  ## ruff, rewriting
 	.venv/bin/ruff format .
 
 clean:  ## remove the environments and caches
-	rm -rf .venv .venv-demo build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-lowest .venv-wheel build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

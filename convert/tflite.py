@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from flpn_tf.convert.saved_model import write_saved_model
-from flpn_tf.errors import InputError
+from flpn_tf.errors import GateError, InputError
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.presets import FORMATS
 from flpn_tf.runtime.files import check_writable, write_atomically
@@ -45,6 +45,20 @@ def float_tensors(model: bytes) -> list[str]:
     return [name for name, dtype in _tensor_types(model).items() if np.issubdtype(dtype, np.floating)]
 
 
+def check_format(to: str) -> str:
+    """Returns `to` if `convert` knows it.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if to == "int16x8":
+        raise InputError("int16x8 has no DEPTH_TO_SPACE kernel in TFLite, so FLPN's head cannot run in it")
+    if to not in FORMATS:
+        known = ", ".join(name for name in FORMATS if name != "int16x8")
+        raise InputError(f"the format must be one of {known}. Received: {to!r}")
+    return to
+
+
 def convert(network: PoseNetwork, to: str, calibration: np.ndarray | None = None, name=None) -> bytes:
     """The network as `.tflite` bytes, batch 1, signature `serving_default`: `image` → `heatmaps`.
 
@@ -56,11 +70,9 @@ def convert(network: PoseNetwork, to: str, calibration: np.ndarray | None = None
 
     Raises:
         InputError: an unknown format, or no or too few calibration crops for an integer format.
+        GateError: the converter left float tensors in an int8 model, or rescales its pixels.
     """
-    if to not in FORMATS:
-        raise InputError(f"the format must be one of {', '.join(FORMATS)}. Received: {to!r}")
-    if to == "int16x8":
-        raise InputError("int16x8 has no DEPTH_TO_SPACE kernel in TFLite, so FLPN's head cannot run in it")
+    check_format(to)
     integer = to in INTEGER_FORMATS
     if integer and (calibration is None or len(calibration) < CALIBRATION_CROPS):
         raise InputError(
@@ -91,9 +103,9 @@ def _with_spec(model: bytes, network: PoseNetwork, to: str, name) -> bytes:
     image = signature.get_input_details()["image"]
     heatmaps = signature.get_output_details()["heatmaps"]
     if to == "int8" and image["quantization"] != (1.0, 0):
-        raise RuntimeError(f"uint8 pixels must enter unscaled. Received: {image['quantization']}")
+        raise GateError(f"uint8 pixels must enter unscaled. Received: {image['quantization']}")
     if to == "int8" and (names := float_tensors(model)):
-        raise RuntimeError(f"an int8 model must hold no float tensor. Received: {names}")
+        raise GateError(f"an int8 model must hold no float tensor. Received: {names}")
     scale, zero_point = heatmaps["quantization"]
     quantised = scale != 0
     spec = dataclasses.replace(

@@ -1,5 +1,6 @@
 """The command line: parsing only. Work is imported inside each command, so that `flpn pose` stays light."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 import typer
 
 from flpn_tf.errors import GateError, InputError
+
+_READER_GONE = 128 + 13  # what a shell reports of a program ended by SIGPIPE
 
 app = typer.Typer(
     name="flpn",
@@ -33,13 +36,15 @@ def pose(
         str | None, typer.Option(help="argmax, quarter or dark; default: the model's own.")
     ] = None,
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.")] = False,
-    threads: Annotated[int, typer.Option(help="Of the TFLite runtime.")] = 1,
+    threads: Annotated[int, typer.Option(help="Of the TFLite runtime, 1 to 64.")] = 1,
 ) -> None:
     """Estimate the poses in photos."""
     from flpn_tf.presets import DEFAULT_MODEL
     from flpn_tf.runtime import pose_command
 
-    pose_command.run(images, boxes, model or DEFAULT_MODEL, out, json, decode, flip, threads)
+    pose_command.run(
+        images, boxes, DEFAULT_MODEL if model is None else model, out, json, decode, flip, threads
+    )
 
 
 @app.command()
@@ -83,7 +88,7 @@ def convert(
     ] = None,
 ) -> None:
     """Convert a network into a .tflite with its pose_spec.json inside."""
-    _needs_tensorflow()
+    _needs_tensorflow(as_backend=True)
     from flpn_tf.convert import convert_command
 
     convert_command.run(model, out, to, calibrate)
@@ -95,7 +100,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="The SavedModel folder to make.")],
 ) -> None:
     """Export a SavedModel: image (B, H, W, 3) uint8 → heatmaps."""
-    _needs_tensorflow()
+    _needs_tensorflow(as_backend=True)
     from flpn_tf.convert.saved_model import export_saved_model
     from flpn_tf.models.load import load_network
 
@@ -113,16 +118,14 @@ def models(
     models_command.run_models(json)
 
 
-def _needs_tensorflow() -> None:
-    import os
-
+def _needs_tensorflow(as_backend: bool = False) -> None:
     from flpn_tf.runtime.native_stderr import discard_native_stderr
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         # Its start-up notices, and those about a missing GPU, would stand before our one line.
         with discard_native_stderr():
-            import keras  # noqa: F401
+            import keras
             import tensorflow
 
             tensorflow.config.list_physical_devices()
@@ -130,14 +133,43 @@ def _needs_tensorflow() -> None:
         raise InputError(
             f"this command needs {error.name}; install it with: pip install 'flpn-tf[train]'"
         ) from error
+    if as_backend and keras.backend.backend() != "tensorflow":
+        backend = keras.backend.backend()
+        raise InputError(f"this command needs Keras's TensorFlow backend. Received: KERAS_BACKEND={backend}")
 
 
 def main() -> None:
-    """Console script `flpn`; exits with 0, 2 for bad input, 3 for a refused gate, 130 if interrupted."""
+    """Console script `flpn`.
+
+    Exits with 0, 2 for bad input or a file that the system refuses to read or write, 3 for a refused gate, 130
+    if interrupted, 141 without a word if the reader of standard output has gone (`flpn … | head`).
+    """
+    if sys.stderr is None:  # closed by `2>&-`; without it `print` would write notices to standard output
+        sys.stderr = open(os.devnull, "w")
     try:
-        app()
-    except (InputError, GateError) as error:
+        try:
+            app()
+        finally:
+            _flush_stdout()
+    except (InputError, GateError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            sys.exit(_READER_GONE)
         print(f"flpn: error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(getattr(error, "exit_code", InputError.exit_code))
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemExit as leaving:
+        # Typer turns a broken pipe into exit code 1.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            sys.exit(_READER_GONE)
+        raise
+
+
+def _flush_stdout() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # What is left in the buffer would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import os
 from pathlib import Path
 
 from flpn_tf.errors import InputError
@@ -39,19 +40,25 @@ def resolve_model(name: str | Path) -> Path:
             the preset's float16 artefact.
 
     Raises:
-        InputError: none of these; the message has the nearest names.
+        InputError: none of these, with the nearest names; a preset without shipped weights; or a folder that
+            is no SavedModel.
     """
     path = Path(name)
-    if path.is_file() or (path / "saved_model.pb").is_file():
+    if str(name) and (os.path.isfile(path) or os.path.isfile(path / "saved_model.pb")):
         return path
     shipped = shipped_models()
     preset = ALIASES.get(str(name), str(name))
     for stem in (preset, f"{preset}_{DEFAULT_FORMAT}"):
         if stem in shipped:
             return assets_folder() / f"{stem}.tflite"
-    known = [*ALIASES, *shipped]
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known
+    if str(name) and os.path.isdir(path):
+        raise InputError(f"The folder is no SavedModel: it has no saved_model.pb. Received: {str(name)!r}")
+    known = [alias for alias, of in ALIASES.items() if f"{of}_{DEFAULT_FORMAT}" in shipped] + shipped
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known or ["none"]
+    if preset in ALIASES.values():
+        problem = f"The preset {preset} has no shipped {DEFAULT_FORMAT} weights yet"
+    else:
+        problem = "No model of that name or path"
     raise InputError(
-        f"No model of that name or path; shipped ones are called, for example, {', '.join(near)}. "
-        f"Received: {str(name)!r}"
+        f"{problem}; shipped models are, for example, {', '.join(near)}. Received: {str(name)!r}"
     )

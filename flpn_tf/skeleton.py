@@ -1,5 +1,6 @@
 """Skeletons: joint names, mirror pairs, limbs and OKS constants as data."""
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,7 @@ class Skeleton:
         if sigmas is None:
             sigmas = known.sigmas if known else (DEFAULT_SIGMA,) * len(names)
         try:
-            limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
+            limbs = tuple((_index(a) - 1, _index(b) - 1) for a, b in category.get("skeleton") or ())
         except (TypeError, ValueError) as error:
             raise InputError(
                 "A COCO category's `skeleton` is a list of pairs of 1-based joints. "
@@ -176,7 +177,16 @@ class Skeleton:
 
 
 def _index_pairs(pairs) -> tuple[tuple[int, int], ...]:
-    return tuple((int(a), int(b)) for a, b in pairs)
+    return tuple((_index(a), _index(b)) for a, b in pairs)
+
+
+def _index(value) -> int:
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise TypeError(f"a joint is a whole number. Received: {value!r}")
 
 
 def _pairs_from_names(names: Sequence[str]) -> tuple[tuple[int, int], ...]:

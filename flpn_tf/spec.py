@@ -7,7 +7,9 @@ The json travels inside each `.tflite` (appended as a ZIP archive, which TFLite 
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ INPUT_DTYPES = ("uint8", "float32")
 OUTPUT_DTYPES = ("float32", "uint8", "int8", "int16")
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold: equal specs give equal bytes
+_ZIP_ERRORS = (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, EOFError, struct.error, zlib.error)
 _TFLITE_IDENTIFIER = (slice(4, 8), b"TFL3")
 
 
@@ -37,6 +40,10 @@ def _number(value) -> bool:
 
 def _positive(value) -> bool:
     return _number(value) and value > 0
+
+
+def _between(low: float, high: float):
+    return lambda value: _number(value) and low <= value <= high
 
 
 def _rgb(value) -> bool:
@@ -66,12 +73,12 @@ _FIELDS = {
     "input.layout": (_one_of("NHWC"), '"NHWC"'),
     "input.color": (_one_of("RGB"), '"RGB"'),
     "input.dtype": (_one_of(*INPUT_DTYPES), f"one of {', '.join(INPUT_DTYPES)}"),
-    "input.range": (lambda value: value == [0, 255], "[0, 255]"),
+    "input.range": (lambda value: value == [0, 255] and all(map(_number, value)), "[0, 255]"),
     "input.normalised_inside": (_one_of(True), "true"),
     "input.mean": (_rgb, "three numbers"),
     "input.std": (lambda value: _rgb(value) and min(value) > 0, "three numbers above 0"),
     "crop.aspect": (_positive, "a number above 0"),
-    "crop.padding": (_positive, "a number above 0"),
+    "crop.padding": (_between(0.1, 10), "a number from 0.1 to 10"),
     "crop.interpolation": (_one_of("bilinear"), '"bilinear"'),
     "crop.border": (_one_of(0), "0"),
     "output.name": (_one_of("heatmaps"), '"heatmaps"'),
@@ -85,7 +92,7 @@ _FIELDS = {
     ),
     "decode.rule": (_one_of(*DECODE_RULES), f"one of {', '.join(DECODE_RULES)}"),
     "decode.stride": (_whole, "a whole number above 0"),
-    "decode.sigma": (_positive, "a number above 0"),
+    "decode.sigma": (_between(0.1, 64), "a number from 0.1 to 64"),
     "skeleton": (lambda value: isinstance(value, Mapping), "an object"),
     "weights_sha256": (_sha256, "64 lower-case hexadecimal digits, or null"),
 }
@@ -192,7 +199,7 @@ class PoseSpec:
         """Reads `pose_spec.json`; ``source`` names the file in errors."""
         try:
             values = json.loads(text)
-        except (ValueError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{source} is not json: {error}") from error
         _check(values, source)
         output, decode = values["output"], values["decode"]
@@ -233,7 +240,11 @@ class PoseSpec:
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 text = archive.read(SPEC_FILE)
-        except (zipfile.BadZipFile, KeyError) as error:
+        except _ZIP_ERRORS as error:
+            if SPEC_FILE.encode() in content:
+                raise InputError(
+                    f"{path} is damaged: its {SPEC_FILE} cannot be unpacked ({error})"
+                ) from error
             raise InputError(
                 f"{path} carries no {SPEC_FILE}, so its crop, joints and decoding are unknown: "
                 "use a model made by `flpn convert`"
@@ -257,7 +268,7 @@ def _check(values, source: str) -> None:
     if not isinstance(values, Mapping):
         raise InputError(f"{source} must hold a json object. Received: {values!r}")
     version = values.get("spec_version")
-    if version != SPEC_VERSION:
+    if type(version) is not int or version != SPEC_VERSION:  # neither `true` nor 1.0
         raise InputError(
             f"{source}: this flpn_tf reads spec_version {SPEC_VERSION}; update it or re-export the model. "
             f"Received: {version!r}"
@@ -266,6 +277,8 @@ def _check(values, source: str) -> None:
     for key, value in values.items():
         if key in _SECTIONS and isinstance(value, Mapping):
             flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        elif "." in key:
+            raise InputError(f"{source} has a field that version {SPEC_VERSION} does not know: {key!r}")
         elif key != "spec_version":
             flat[key] = value
     for path, (is_right, expected) in _FIELDS.items():

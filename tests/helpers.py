@@ -34,6 +34,28 @@ def randomise(model, seed=0):
     return model
 
 
+def assert_context_matters(network, pixels):
+    """Removing the context blocks' output must move the heatmaps by more than 1 %: else a numeric test
+    of this network would not see a broken block."""
+    with_context = np.asarray(network(pixels, training=False))
+    changed = np.linalg.norm(without_context(network, pixels) - with_context) / np.linalg.norm(with_context)
+    assert changed > 0.01, changed
+
+
+def without_context(network, pixels):
+    """The heatmaps of a network whose context blocks add nothing."""
+    expands = [weight for weight in network.weights if "/context/expand/" in weight.path]
+    assert expands
+    kept = [np.asarray(weight.numpy()) for weight in expands]
+    try:
+        for weight in expands:
+            weight.assign(np.zeros(weight.shape, "float32"))
+        return np.asarray(network(pixels, training=False))
+    finally:
+        for weight, value in zip(expands, kept, strict=True):
+            weight.assign(value)
+
+
 def random_maps(*shape, seed=1):
     """float32 normal maps."""
     return np.random.default_rng(seed).normal(size=shape).astype("float32")

@@ -54,3 +54,26 @@ def test_aliases_name_the_fixed_presets():
 
 def test_assets_folder_is_the_shipped_one():
     assert (presets.assets_folder() / "pose_spec.schema.json").is_file()
+
+
+def test_only_what_is_shipped_is_offered(shelf):
+    with pytest.raises(InputError, match="mobile.* has no shipped float16 weights yet; .*flpn50"):
+        presets.resolve_model("flpn-mobile")
+    with pytest.raises(InputError, match="No model of that name") as caught:
+        presets.resolve_model("flpn-mobil")
+    assert "flpn-mobile" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_saved_model_is_called_so(shelf, tmp_path):
+    folder = tmp_path / "X.tflite"
+    folder.mkdir()
+    with pytest.raises(InputError, match="no SavedModel"):
+        presets.resolve_model(folder)
+
+
+def test_names_too_long_and_empty_are_refused(shelf, tmp_path, monkeypatch):
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    for name in ("", "x" * 300):
+        with pytest.raises(InputError, match="No model of that name"):
+            presets.resolve_model(name)

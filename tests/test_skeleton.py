@@ -135,6 +135,9 @@ def test_fewer_than_half_matched_is_refused():
         ({"sigmas": (0.1, float("nan"))}, "sigmas"),
         ({"limbs": ((0, 2),)}, "limbs"),
         ({"limbs": ((0,),)}, "malformed"),
+        ({"limbs": ((0, 1.5),)}, "whole number. Received: 1.5"),
+        ({"limbs": (("0", 1),)}, "whole number. Received: '0'"),
+        ({"flip_pairs": ((0, True),)}, "whole number. Received: True"),
         ({"flip_pairs": ((0, 0),)}, "flip_pairs"),
         ({"flip_pairs": ((0, 1), (1, 0))}, "one flip pair"),
     ],
@@ -149,3 +152,8 @@ def test_a_skeleton_that_does_not_fit_together_is_refused(change, message):
 def test_a_category_without_joints_is_refused(category):
     with pytest.raises(InputError, match="keypoints"):
         Skeleton.from_coco_category(category)
+
+
+def test_limbs_of_a_category_are_not_truncated():
+    with pytest.raises(InputError, match="1-based joints"):
+        Skeleton.from_coco_category({"keypoints": ["a", "b"], "skeleton": [[1, 2.7]]})

@@ -103,6 +103,9 @@ GOOD = [
     ("output.scale", 1),
     ("decode.rule", "quarter"),
     ("decode.sigma", 1.5),
+    ("decode.sigma", 64),
+    ("crop.padding", 0.1),
+    ("crop.padding", 10),
     ("skeleton.flip_pairs", []),
     ("skeleton.limbs", []),
 ]
@@ -110,6 +113,7 @@ ABSENT = object()
 BAD = [
     ("spec_version", 2),
     ("spec_version", "1"),
+    ("spec_version", True),
     ("spec_version", ABSENT),
     ("name", ""),
     ("name", 7),
@@ -126,6 +130,7 @@ BAD = [
     ("input.color", "BGR"),
     ("input.dtype", "float16"),
     ("input.range", [0, 1]),
+    ("input.range", [False, 255]),
     ("input.normalised_inside", False),
     ("input.normalised_inside", 1),
     ("input.mean", [0, 0]),
@@ -133,6 +138,8 @@ BAD = [
     ("input.std", ABSENT),
     ("input.scale", 3),
     ("crop.padding", 0),
+    ("crop.padding", 1e-300),
+    ("crop.padding", 10.5),
     ("crop.interpolation", "nearest"),
     ("crop.border", 128),
     ("crop.border", False),
@@ -144,12 +151,18 @@ BAD = [
     ("decode.rule", "udp"),
     ("decode.stride", 0),
     ("decode.sigma", "2"),
+    ("decode.sigma", 1e6),
+    ("decode.sigma", 1e308),
+    ("decode.sigma", 1e-300),
     ("decode.sigma", ABSENT),
     ("skeleton.names", []),
     ("skeleton.names", ["a", "a"]),
     ("skeleton.names", "nose"),
     ("skeleton.sigmas", [-1.0] * 17),
     ("skeleton.limbs", [[0]]),
+    ("skeleton.limbs", [[0, 1.5]]),
+    ("skeleton.limbs", [[0, "1"]]),
+    ("skeleton.flip_pairs", [[0, True]]),
     ("skeleton.limbs", [[0, -1]]),
     ("skeleton.flip_pairs", ABSENT),
     ("skeleton.colours", []),
@@ -194,6 +207,7 @@ def test_schema_and_reader_refuse(spec, schema, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("spec_version", 1.0, "spec_version"),
         ("input.height", 260, "output.height"),
         ("output.width", 47, "input.width"),
         ("crop.aspect", 1.0, "crop.aspect"),
@@ -208,7 +222,31 @@ def test_reader_refuses_what_a_schema_cannot_see(spec, path, value, message):
         PoseSpec.from_json(json.dumps(changed(spec, path, value)))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", b"\xff\xfe\x00", "3"])
+def test_a_dotted_key_does_not_stand_for_a_field(spec):
+    values = spec.to_dict()
+    del values["input"]["height"]
+    with pytest.raises(InputError, match=r"does not know: 'input\.height'"):
+        PoseSpec.from_json(json.dumps(values | {"input.height": 256}))
+    whole = {f"output.{name}": value for name, value in values.pop("output").items()}
+    with pytest.raises(InputError, match="does not know"):
+        PoseSpec.from_json(json.dumps(values | whole))
+
+
+@pytest.mark.parametrize("part", ["end", "directory", "text"])
+def test_a_damaged_archive_is_called_damaged(spec, tmp_path, part):
+    content = bytearray(spec.append_to_tflite(TFLITE))
+    if part == "end":
+        del content[-10:]
+    else:
+        where = content.find(b"PK\x01\x02") if part == "directory" else len(TFLITE) + 60
+        content[where : where + 4] = b"\0\0\0\0"
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="model.tflite is damaged"):
+        PoseSpec.read_from_tflite(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", b"\xff\xfe\x00", "3", "[" * 100_000])
 def test_text_that_is_no_object_is_refused(text):
     with pytest.raises(InputError, match="x.json"):
         PoseSpec.from_json(text, "x.json")

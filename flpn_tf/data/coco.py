@@ -1,6 +1,7 @@
 """COCO person-keypoints json (or any json of that shape) → PersonRecords. Needs no TensorFlow."""
 
 import json
+import os
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -31,7 +32,8 @@ def read_coco(annotations, images) -> tuple[Skeleton, list[PersonRecord]]:
     """Reads the people of a COCO-format json.
 
     Kept, as in the reference code of Xiao et al. 2018: no crowd, at least one labelled keypoint, area
-    above 0 (of the box where the json gives none), a box that meets the photo; boxes are clipped to it.
+    above 0 (of the box where the json gives none), a box that meets the photo. As there, boxes are clipped to
+    it and their sides shrunk by one pixel, to not less than 1.
     Annotations of categories without `keypoints` are left out.
 
     Args:
@@ -76,10 +78,10 @@ def read_coco(annotations, images) -> tuple[Skeleton, list[PersonRecord]]:
         wanted = ", ".join(map(str, category_ids))
         raise InputError(f"{source}: holds no person with labelled keypoints (category_id {wanted})")
     paths = dict.fromkeys(record.image for record in records)
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not os.path.isfile(path)]  # `Path.is_file` raises for names too long
     if missing:
         raise InputError(
-            f"{source}: {len(missing)} of its {len(paths)} photos are missing, first {missing[0]}"
+            f"{source}: {len(missing)} of its {len(paths)} photos are missing, first {str(missing[0])[:300]}"
         )
     return skeleton, records
 
@@ -89,7 +91,7 @@ def _load(path: Path) -> dict:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not JSON ({error})") from error
     keys = ("images", "annotations", "categories")
     missing = [k for k in keys if not isinstance(document, dict) or not isinstance(document.get(k), list)]
@@ -152,6 +154,8 @@ def _numbers(values, count: int, where: str) -> np.ndarray:
         and all(type(value) in (int, float) and abs(value) <= _LARGEST for value in values)
     ):
         return np.array(values, np.float64)
+    if count == 1:
+        raise InputError(f"{where} must be a finite number. Received: {_short(values[0])}")
     raise InputError(f"{where} must be {count} finite numbers. Received: {_short(values)}")
 
 

@@ -29,7 +29,7 @@ def open_backend(path: str | Path, threads: int = 1) -> Backend:
         InputError: another kind of file, or one that does not load.
     """
     path = Path(path)
-    if path.suffix == ".tflite":
+    if path.suffix == ".tflite" and not path.is_dir():
         from flpn_tf.runtime.tflite_backend import TFLiteBackend
 
         return TFLiteBackend(path, threads)

@@ -34,7 +34,10 @@ def photo_folder() -> Path:
 def run(output: Path) -> None:
     """Estimates, prints and draws the pose in each photo; writes `output/<photo>_pose.png`."""
     estimator = PoseEstimator(MODEL)
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be made a folder ({error.strerror})") from error
     for file_name, box in PHOTOS.items():
         image = read_image(photo_folder() / file_name)
         poses = estimator.estimate(image, [box])
@@ -58,7 +61,7 @@ def run(output: Path) -> None:
     size = estimator.path.stat().st_size / 1e6
     print(
         f"\nmodel {spec.name}: {spec.input_width}x{spec.input_height} crop, {size:.2f} MB; "
-        "TensorFlow is not installed for this"
+        f"TensorFlow {'was' if 'tensorflow' in sys.modules else 'was not'} imported"
     )
 
 
@@ -66,4 +69,5 @@ if __name__ == "__main__":
     try:
         run(Path(sys.argv[1] if len(sys.argv) > 1 else "out/demo"))
     except InputError as error:
-        sys.exit(f"demo: error: {error}")
+        print(f"demo: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from flpn_tf.runtime.poses import Poses
+from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
 
 # RGB; sides are the person's own left and right.
 _LEFT, _RIGHT, _MIDDLE = (255, 140, 0), (0, 160, 255), (60, 220, 90)
@@ -11,7 +11,7 @@ _WIDTH_PER_SIDE = 1 / 80  # line width as a fraction of the person's longer box 
 _MIN_WIDTH_PER_SIDE = 1 / 300  # …but at least this fraction of the photo's longer side
 
 
-def draw_poses(image: np.ndarray, poses: Poses, min_score: float = 0.2) -> np.ndarray:
+def draw_poses(image: np.ndarray, poses: Poses, min_score: float = KEYPOINT_THRESHOLD) -> np.ndarray:
     """Draws limbs and joints on a copy of a photo.
 
     Args:

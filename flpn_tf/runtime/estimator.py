@@ -1,5 +1,6 @@
 """PoseEstimator: photo and boxes in, poses out."""
 
+import numbers
 import sys
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from flpn_tf.errors import InputError
 from flpn_tf.presets import DEFAULT_MODEL, resolve_model
 from flpn_tf.runtime.backends import open_backend
 from flpn_tf.runtime.images import check_image, read_image
-from flpn_tf.runtime.poses import Poses
+from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
 
-KEYPOINT_THRESHOLD = 0.2  # scores at or below it count as not found (Xiao et al. 2018)
+MAX_COORDINATE = 1e6  # pixels; no photo is larger, and far beyond it the crop's arithmetic overflows
+MIN_BOX_SIDE = 0.01  # pixels
 
 # Joints lie inside a person's box: of the margins tried on the 461 `coco_train` people with 10 or more
 # labelled joints, 0.08 of the longer side agrees best with the annotated boxes (mean IoU 0.77).
@@ -114,8 +116,8 @@ def check_boxes(boxes, height: int, width: int, name: str) -> np.ndarray:
         name: what messages call the image.
 
     Raises:
-        InputError: a box that is malformed, not finite, without area or entirely outside; the message names
-            the image and the box's index.
+        InputError: a box that is malformed, not finite, beyond `MAX_COORDINATE`, under `MIN_BOX_SIDE` or
+            entirely outside; the message names the image and the box's index.
     """
     try:
         rows = list(boxes)
@@ -123,25 +125,26 @@ def check_boxes(boxes, height: int, width: int, name: str) -> np.ndarray:
         raise InputError(f"{name}: boxes are a list of [x, y, w, h]. Received: {boxes!r}") from error
     checked = np.zeros((len(rows), 4))
     for i, row in enumerate(rows):
-        try:
-            box = np.asarray(row, dtype=np.float64)
-        except (TypeError, ValueError):
-            box = np.empty(0)
-        if box.shape != (4,) or not np.isfinite(box).all():
-            expected = "must be four finite numbers [x, y, w, h]"
-        elif not (box[2:] > 0).all():
-            expected = "needs a width and a height above 0"
+        box = row.tolist() if isinstance(row, np.ndarray) else row
+        if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_coordinate, box)):
+            expected = f"must be four finite numbers [x, y, w, h], at most {MAX_COORDINATE:.0f} pixels"
+        elif not min(box[2:]) >= MIN_BOX_SIDE:
+            expected = f"needs a width and a height of at least {MIN_BOX_SIDE} pixels"
         elif not _overlaps(box, height, width):
             expected = f"must touch the {width}x{height} image"
         else:
             checked[i] = box
             continue
-        received = row.tolist() if isinstance(row, np.ndarray) else row
-        raise InputError(f"{name}: box {i} {expected}. Received: {received}")
+        raise InputError(f"{name}: box {i} {expected}. Received: {box}")
     return checked
 
 
-def _overlaps(box: np.ndarray, height: int, width: int) -> bool:
+def _is_coordinate(value) -> bool:
+    # False for NaN too. `True` is a number in Python, not in json.
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= MAX_COORDINATE
+
+
+def _overlaps(box, height: int, width: int) -> bool:
     x, y, w, h = box
     return x < width and y < height and x + w > 0 and y + h > 0
 

@@ -1,7 +1,9 @@
 """Files out: written whole or not at all."""
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 from flpn_tf.errors import InputError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+STANDARD_OUTPUT = "-"
 
 
 def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> Path:
@@ -20,22 +23,53 @@ def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> Path:
         suffixes: the endings allowed; empty for any.
 
     Raises:
-        InputError: another ending, a folder, or a parent folder that is missing or read-only.
+        InputError: another ending, a folder, a device or pipe, or a parent folder that is missing or
+            read-only. A symbolic link stands for its target.
     """
     path = Path(path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"The output must end in {', '.join(suffixes)}. Received: {path}")
-    if path.is_dir():
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
         raise InputError(f"The output is a folder; give a file name in it. Received: {path}")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if os.path.lexists(target) and not os.path.isfile(target):
+        raise InputError(f"The output exists and is no ordinary file. Received: {path}")
+    if not os.access(os.path.dirname(target), os.W_OK):
         raise InputError(f"The output's folder does not exist or cannot be written to. Received: {path}")
     return path
 
 
+def check_json_output(to: str | Path | None) -> None:
+    """`check_writable` for a `--json` option: None, `STANDARD_OUTPUT` or the path of a file."""
+    if to is not None and str(to) != STANDARD_OUTPUT:
+        check_writable(to)
+
+
+def check_apart(output: str | Path, others: Iterable[str | Path]) -> None:
+    """Refuses an output that is the same file as one of ``others``, which would be overwritten.
+
+    Raises:
+        InputError: naming both.
+    """
+    for other in others:
+        same = os.path.realpath(output) == os.path.realpath(other)
+        if same or (os.path.exists(output) and os.path.exists(other) and os.path.samefile(output, other)):
+            raise InputError(f"The output would overwrite {other}; give another name. Received: {output}")
+
+
+def write_json(to: str | Path, text: str) -> None:
+    """Writes json text to a file, whole or not at all, or to standard output for `STANDARD_OUTPUT`."""
+    if str(to) == STANDARD_OUTPUT:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        write_atomically(to, text.encode())
+
+
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Writes beside the target and renames, so that no reader ever sees half a file."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Writes beside the target and renames, so that no reader ever sees half a file; follows links."""
+    path = Path(os.path.realpath(path))
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".flpn.")
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

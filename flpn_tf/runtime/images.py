@@ -1,24 +1,35 @@
 """Photos in: from a path or an array, always RGB uint8."""
 
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from flpn_tf.errors import InputError
+from flpn_tf.runtime.native_stderr import capture_native_stderr
 
 MIN_SIDE = 8  # pixels; nothing smaller shows a person
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+# What libjpeg and libtiff write to standard error where pixels are lost; OpenCV returns a picture all the same.
+_DAMAGE = re.compile(
+    # Bytes too many before the end marker (0xd9) cost no pixel, and some cameras write them.
+    rb"(Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0xd9)|Premature end of JPEG|TIFF_Error).*"
+)
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """Decodes a photo, turned upright by its EXIF orientation; grey becomes three channels, alpha is dropped.
 
+    A file cut short is refused; where single bytes inside a JPEG, TIFF or BMP are damaged, the decoder may give
+    a picture with wrong pixels. `read_intact_image` finds most of those.
+
     Returns:
         ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        InputError: the file is missing, empty, not an image, damaged, or smaller than `MIN_SIDE`.
+        InputError: the file is missing, empty, not an image, cut short, or smaller than `MIN_SIDE`.
     """
     try:
         content = Path(path).read_bytes()
@@ -33,6 +44,25 @@ def read_image(path: str | Path) -> np.ndarray:
     if image is None:
         raise InputError(f"{path} is not an image that can be decoded, or it is damaged")
     return check_image(image, str(path))
+
+
+def read_intact_image(path: str | Path) -> np.ndarray:
+    """`read_image`, and refuses a JPEG or TIFF of which the decoder says on standard error that it is damaged.
+
+    Redirects file descriptor 2 meanwhile: not for use beside other threads. Damage that leaves the format valid
+    (any in a BMP or an uncompressed TIFF) cannot be seen.
+
+    Raises:
+        InputError: as `read_image`, or damage.
+    """
+    with capture_native_stderr() as stream:
+        image = read_image(path)
+        stream.seek(0)
+        damage = _DAMAGE.search(stream.read())
+    if damage:
+        reason = damage[0].decode(errors="replace").strip()
+        raise InputError(f"The image {path} is damaged; the decoder says: {reason}")
+    return image
 
 
 def check_image(image, source: str = "The image") -> np.ndarray:

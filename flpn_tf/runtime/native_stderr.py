@@ -1,25 +1,45 @@
-"""Silence for libraries that write to the process's standard error past `sys.stderr`."""
+"""Silence for libraries that write to the process's standard error past `sys.stderr`.
+
+Descriptor 2 belongs to the whole process: for one thread at a time only.
+"""
 
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from typing import BinaryIO
 
 
 @contextlib.contextmanager
 def discard_native_stderr() -> Iterator[None]:
     """Discards what is written to file descriptor 2 meanwhile.
 
-    libpng, libjpeg, TensorFlow and the TFLite runtime write there; what matters of it reaches the user as
-    our own single line.
+    TensorFlow, the TFLite runtime and the picture decoders write notices there, which would stand before our
+    own single line. What a decoder says of damage is lost too; `read_intact_image` heeds it.
     """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
+    with open(os.devnull, "wb") as sink, _redirected(sink):
+        yield
+
+
+@contextlib.contextmanager
+def capture_native_stderr() -> Iterator[BinaryIO]:
+    """Gives a file that receives what is written to file descriptor 2 meanwhile."""
+    with tempfile.TemporaryFile() as sink, _redirected(sink):
+        yield sink
+
+
+@contextlib.contextmanager
+def _redirected(sink: BinaryIO) -> Iterator[None]:
     try:
-        os.dup2(sink, 2)
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # closed, as by `2>&-`: nothing to keep silent
+        yield
+        return
+    try:
+        os.dup2(sink.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(sink)

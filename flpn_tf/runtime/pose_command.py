@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from flpn_tf.errors import InputError
-from flpn_tf.presets import DEFAULT_MODEL
+from flpn_tf.presets import DEFAULT_MODEL, resolve_model
 from flpn_tf.runtime import files
 from flpn_tf.runtime.draw import draw_poses
 from flpn_tf.runtime.estimator import PoseEstimator
-from flpn_tf.runtime.images import IMAGE_SUFFIXES, read_image
+from flpn_tf.runtime.images import IMAGE_SUFFIXES, read_intact_image
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 from flpn_tf.runtime.poses import Poses
 
-STANDARD_OUTPUT = "-"
+MAX_THREADS = 64
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
         boxes: json file: a list of ``[x, y, w, h]`` for one photo, or an object photo name → such a list.
         model: path, preset or alias.
         out: the overlay picture; one photo only.
-        json_to: file, or ``"-"`` for standard output, which is also the default where ``out`` is not given.
+        json_to: file, or `files.STANDARD_OUTPUT`, which is also the default where ``out`` is not given.
         decode: rule in place of the model's own.
         flip: average with the mirrored crop.
         threads: for the TFLite runtime.
@@ -50,27 +50,30 @@ def run(
         if several:
             raise InputError(f"--out draws one photo. Received: {len(paths)} photos")
     if json_to is None and out is None:
-        json_to = STANDARD_OUTPUT
-    if json_to not in (None, STANDARD_OUTPUT):
-        files.check_writable(json_to)
-    if threads < 1:
-        raise InputError(f"--threads must be at least 1. Received: {threads}")
+        json_to = files.STANDARD_OUTPUT
+    files.check_json_output(json_to)
+    if not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"--threads must be 1 to {MAX_THREADS}. Received: {threads}")
+    inputs = [*paths, resolve_model(model)] + ([boxes] if boxes else [])
+    for output in (out, json_to):
+        if output not in (None, files.STANDARD_OUTPUT):
+            files.check_apart(output, inputs)
+            inputs.append(output)
     boxes_of = _read_boxes(boxes, several)
     with discard_native_stderr():
         estimator = PoseEstimator(model, threads=threads, decode=decode)
     lines = []
     for path in paths:
-        with discard_native_stderr():
-            image = read_image(path)
+        image = read_intact_image(path)
         poses = estimator.estimate(image, boxes_of(path), flip_test=flip, name=str(path))
-        record = json.dumps(_record(path, image, estimator, poses), indent=None if several else 1)
-        if json_to == STANDARD_OUTPUT:
-            print(record, flush=True)
-        lines.append(record + "\n")
+        record = json.dumps(_record(path, image, estimator, poses), indent=None if several else 1) + "\n"
+        if json_to == files.STANDARD_OUTPUT:
+            files.write_json(json_to, record)
+        lines.append(record)
         if out is not None:
             files.write_atomically(out, files.encode_picture(draw_poses(image, poses), out.suffix))
-    if json_to not in (None, STANDARD_OUTPUT):
-        files.write_atomically(json_to, "".join(lines).encode())
+    if json_to not in (None, files.STANDARD_OUTPUT):
+        files.write_json(json_to, "".join(lines))
 
 
 def _expand(photos: list[Path]) -> tuple[list[Path], bool]:
@@ -95,7 +98,7 @@ def _read_boxes(path: Path | None, several: bool):
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"Cannot read the boxes {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"The boxes {path} are not json: {error}") from error
     if isinstance(content, list) and not several:
         return lambda photo: content
@@ -105,8 +108,13 @@ def _read_boxes(path: Path | None, several: bool):
 
     def of(photo: Path):
         for key in (str(photo), photo.name):
-            if key in content:
+            if isinstance(content.get(key), list):
                 return content[key]
+            if key in content:
+                raise InputError(
+                    f"The boxes {path} need a list for {key}; an empty one means nobody. "
+                    f"Received: {str(content[key])[:80]}"
+                )
         raise InputError(f"The boxes {path} have no entry for {photo.name}; an empty list means nobody")
 
     return of

@@ -6,6 +6,8 @@ import numpy as np
 
 from flpn_tf.skeleton import Skeleton
 
+KEYPOINT_THRESHOLD = 0.2  # scores at or below it count as not found (Xiao et al. 2018)
+
 
 @dataclass(frozen=True)
 class Poses:

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import randomise
+from helpers import assert_context_matters, randomise
 
 from flpn_tf.convert import tflite
 from flpn_tf.models import FLPN
@@ -29,6 +29,7 @@ def crops():
 @pytest.fixture(scope="session")
 def expected(network, crops):
     """The network's own heatmaps of the first crops."""
+    assert_context_matters(network, crops[:8].astype("float32"))
     return np.asarray(network(crops[:8].astype("float32"), training=False))
 
 

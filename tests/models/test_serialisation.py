@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from helpers import random_pixels, randomise, run_python
+from helpers import assert_context_matters, random_pixels, randomise, run_python
 
 from flpn_tf.models import FLPN
 from flpn_tf.skeleton import MPII_16
@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     model = randomise(FLPN(width=0.25, image_size=(64, 64), skeleton=MPII_16))
     model.compile("adam", HeatmapLoss())
     pixels = random_pixels(2, 64, 64, 3)
+    assert_context_matters(model, pixels)
     np.savez(folder / "case.npz", pixels=pixels, heatmaps=model(pixels))
     model.save(folder / "model.keras")
     model.save_weights(folder / "model.weights.h5")

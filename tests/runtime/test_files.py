@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -39,3 +41,53 @@ def test_pictures_keep_their_colours():
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     content = np.frombuffer(files.encode_picture(image, ".PNG"), np.uint8)
     np.testing.assert_array_equal(cv2.imdecode(content, cv2.IMREAD_COLOR_RGB), image)
+
+
+def test_a_pipe_or_a_link_to_one_is_refused_and_stays(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(InputError, match="no ordinary file. Received: "):
+            files.check_writable(path)
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path):
+    (tmp_path / "away").mkdir()
+    target, link = tmp_path / "away" / "real.json", tmp_path / "link.json"
+    link.symlink_to(target)
+    for content in (b"one", b"two"):
+        files.write_atomically(files.check_writable(link), content)
+        assert link.is_symlink()
+        assert target.read_bytes() == content
+
+
+def test_the_longest_legal_name_is_written_and_a_longer_one_refused(tmp_path):
+    path = tmp_path / ("n" * 250 + ".json")
+    files.write_atomically(files.check_writable(path), b"[]")
+    assert path.read_bytes() == b"[]"
+    with pytest.raises(OSError, match="too long"):
+        files.write_atomically(tmp_path / ("n" * 300), b"[]")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path):
+    photo, link, hard = tmp_path / "photo.png", tmp_path / "link.png", tmp_path / "hard.png"
+    photo.write_bytes(b"photo")
+    link.symlink_to(photo)
+    hard.hardlink_to(photo)
+    for output in (photo, link, hard, tmp_path / "." / "photo.png"):
+        with pytest.raises(InputError, match="would overwrite .*photo.png"):
+            files.check_apart(output, [tmp_path / "other", photo])
+    files.check_apart(tmp_path / "new.png", [photo])
+
+
+def test_json_goes_to_a_file_or_standard_output(tmp_path, capsys):
+    files.check_json_output(None)
+    files.check_json_output(files.STANDARD_OUTPUT)
+    files.write_json(files.STANDARD_OUTPUT, "[]\n")
+    files.write_json(tmp_path / "o.json", "{}\n")
+    assert capsys.readouterr().out == "[]\n"
+    assert (tmp_path / "o.json").read_text() == "{}\n"
+    with pytest.raises(InputError):
+        files.check_json_output(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from flpn_tf.errors import InputError
-from flpn_tf.runtime.images import MIN_SIDE, check_image, read_image
+from flpn_tf.runtime.images import MIN_SIDE, check_image, read_image, read_intact_image
 
 
 @pytest.fixture
@@ -93,3 +93,34 @@ def test_arrays_that_are_no_photo_are_refused(image):
 def test_the_smallest_photo_is_accepted():
     image = np.zeros((MIN_SIDE, MIN_SIDE, 3), np.uint8)
     assert check_image(image) is image
+
+
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("JPEG", {}), ("TIFF", {"compression": "tiff_lzw"})], ids=["jpeg", "tiff"]
+)
+def test_damage_inside_a_file_is_refused(tmp_path, capfd, kind, options):
+    path, stream = tmp_path / "photo", io.BytesIO()
+    Image.fromarray(noise()).save(stream, kind, **options)
+    content = bytearray(stream.getvalue())
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_intact_image(path), read_image(path))
+    middle = len(content) // 2
+    content[middle : middle + 200] = np.random.default_rng(1).bytes(200)
+    path.write_bytes(content)
+    capfd.readouterr()
+    with pytest.raises(InputError, match="photo is damaged; the decoder says: .+") as caught:
+        read_intact_image(path)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_padding_before_the_end_of_a_jpeg_is_no_damage(tmp_path):
+    path, stream = tmp_path / "photo.jpg", io.BytesIO()
+    Image.fromarray(noise()).save(stream, "JPEG")
+    content = stream.getvalue()
+    path.write_bytes(content[:-2] + bytes(20) + content[-2:])
+    assert read_intact_image(path).shape == (120, 160, 3)

@@ -48,10 +48,16 @@ def folder(tmp_path, dots_tflite, bare_tflite):
         "object": {"other.png": [BOX]},
         "named": {"good.png": [BOX], "good2.png": []},
         "number": 7,
+        "null": {"good.png": None},
+        "huge": [[0, 0, 1e308, 1e308]],
+        "text": [["1", "2", "3", "4"]],
     }
     for name, content in boxes.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     (tmp_path / "broken.json").write_text("[[1, 2,")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "link.png").symlink_to("good.png")
+    (tmp_path / "X.tflite").mkdir()
     (tmp_path / "m.tflite").write_bytes(dots_tflite.read_bytes())
     (tmp_path / "bare.tflite").write_bytes(bare_tflite.read_bytes())
     return tmp_path
@@ -77,6 +83,21 @@ BAD_INPUT = [
     ("good.png --model nowhere.tflite", "nowhere.tflite"),
     ("good.png --decode best", "best"),
     ("good.png --threads 0", "--threads"),
+    ("good.png --threads 100000000", "--threads"),
+    ("good.png --boxes null.json", "a list for good.png"),
+    ("good.png --boxes huge.json", "good.png: box 0"),
+    ("good.png --boxes text.json", "good.png: box 0"),
+    ("good.png --boxes deep.json", "deep.json"),
+    ("good.png --model X.tflite", "X.tflite"),
+    ("good.png --model=", "Received: ''"),
+    ("good.png --out good.png", "overwrite good.png"),
+    ("good.png --out link.png", "overwrite good.png"),
+    ("good.png --json good.png", "overwrite good.png"),
+    ("good.png --json m.tflite", "overwrite m.tflite"),
+    ("good.png --boxes boxes.json --json boxes.json", "overwrite boxes.json"),
+    ("good.png --out o.png --json o.png", "overwrite o.png"),
+    (f"{'x' * 300}.png", "File name too long"),
+    (f"good.png --json {'x' * 300}", "File name too long"),
     ("good.png --out o.gif", "o.gif"),
     ("good.png --out nowhere/o.png", "nowhere"),
     ("good.png --json nowhere/o.json", "nowhere"),
@@ -89,7 +110,7 @@ def test_bad_input_is_one_line_and_writes_nothing(folder, command, names):
     arguments = command.split()
     for option, value in (("--model", "m.tflite"), ("--out", "o.png"), ("--json", "o.json")):
         several = option == "--out" and arguments[1:2] == ["good2.png"]
-        if option not in arguments and not several:
+        if not any(part.startswith(option) for part in arguments) and not several:
             command += f" {option} {value}"
     before = sorted(folder.iterdir())
     ran = flpn(f"pose {command}", folder)
@@ -153,3 +174,25 @@ def test_a_late_bad_photo_leaves_no_json_file(folder):
     ran = flpn("pose good.png text.jpg --model m.tflite --json o.json", folder)
     assert ran.returncode == 2
     assert not (folder / "o.json").exists()
+
+
+def shell(command, folder):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = command.replace("flpn", f"{sys.executable} -m flpn_tf")
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=folder, env=environment, check=False
+    )
+
+
+def test_a_reader_that_has_gone_is_no_error(folder):
+    ran = shell(
+        "flpn pose good.png --model m.tflite --boxes boxes.json | true; exit ${PIPESTATUS[0]}", folder
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (141, "", "")
+
+
+@pytest.mark.parametrize(("photo", "code"), [("good.png", 0), ("text.jpg", 2)])
+def test_a_closed_standard_error_changes_nothing(folder, photo, code):
+    ran = shell(f"flpn pose {photo} --model m.tflite 2>&-", folder)
+    assert ran.returncode == code
+    assert (len(json.loads(ran.stdout)["people"]) == 1) if code == 0 else (ran.stdout == "")
