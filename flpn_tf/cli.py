@@ -141,11 +141,11 @@ def _needs_tensorflow(as_backend: bool = False) -> None:
 def main() -> None:
     """Console script `flpn`.
 
-    Exits with 0, 2 for bad input or a file that the system refuses to read or write, 3 for a refused gate, 130
-    if interrupted, 141 without a word if the reader of standard output has gone (`flpn … | head`).
+    Exits with 0, 2 for bad input or a file that the system refuses to read or write, 3 for a refused gate,
+    130 if interrupted, 141 without a word if the reader of standard output has gone (`flpn … | head`).
     """
     if sys.stderr is None:  # closed by `2>&-`; without it `print` would write notices to standard output
-        sys.stderr = open(os.devnull, "w")
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         try:
             app()

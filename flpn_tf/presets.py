@@ -44,14 +44,15 @@ def resolve_model(name: str | Path) -> Path:
             is no SavedModel.
     """
     path = Path(name)
-    if str(name) and (os.path.isfile(path) or os.path.isfile(path / "saved_model.pb")):
+    # `Path("")` is the folder one is in; `Path.is_file` raises for a name too long.
+    if str(name) and any(map(os.path.isfile, (path, path / "saved_model.pb"))):
         return path
     shipped = shipped_models()
     preset = ALIASES.get(str(name), str(name))
     for stem in (preset, f"{preset}_{DEFAULT_FORMAT}"):
         if stem in shipped:
             return assets_folder() / f"{stem}.tflite"
-    if str(name) and os.path.isdir(path):
+    if str(name) and os.path.isdir(path):  # noqa: PTH112
         raise InputError(f"The folder is no SavedModel: it has no saved_model.pb. Received: {str(name)!r}")
     known = [alias for alias, of in ALIASES.items() if f"{of}_{DEFAULT_FORMAT}" in shipped] + shipped
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known or ["none"]

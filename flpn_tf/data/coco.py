@@ -78,7 +78,8 @@ def read_coco(annotations, images) -> tuple[Skeleton, list[PersonRecord]]:
         wanted = ", ".join(map(str, category_ids))
         raise InputError(f"{source}: holds no person with labelled keypoints (category_id {wanted})")
     paths = dict.fromkeys(record.image for record in records)
-    missing = [path for path in paths if not os.path.isfile(path)]  # `Path.is_file` raises for names too long
+    # `Path.is_file` raises for a name too long.
+    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
     if missing:
         raise InputError(
             f"{source}: {len(missing)} of its {len(paths)} photos are missing, first {str(missing[0])[:300]}"

@@ -1,6 +1,7 @@
 """Files out: written whole or not at all."""
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -29,12 +30,18 @@ def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> Path:
     path = Path(path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"The output must end in {', '.join(suffixes)}. Received: {path}")
-    target = os.path.realpath(path)
-    if os.path.isdir(target):
+    target, mode = Path(os.path.realpath(path)), None
+    try:
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise InputError(f"The output cannot be written: {error.strerror}. Received: {path}") from error
+    if mode is not None and stat.S_ISDIR(mode):
         raise InputError(f"The output is a folder; give a file name in it. Received: {path}")
-    if os.path.lexists(target) and not os.path.isfile(target):
+    if mode is not None and not stat.S_ISREG(mode):
         raise InputError(f"The output exists and is no ordinary file. Received: {path}")
-    if not os.access(os.path.dirname(target), os.W_OK):
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         raise InputError(f"The output's folder does not exist or cannot be written to. Received: {path}")
     return path
 
@@ -51,9 +58,10 @@ def check_apart(output: str | Path, others: Iterable[str | Path]) -> None:
     Raises:
         InputError: naming both.
     """
-    for other in others:
+    output = Path(output)
+    for other in map(Path, others):
         same = os.path.realpath(output) == os.path.realpath(other)
-        if same or (os.path.exists(output) and os.path.exists(other) and os.path.samefile(output, other)):
+        if same or (output.exists() and other.exists() and output.samefile(other)):
             raise InputError(f"The output would overwrite {other}; give another name. Received: {output}")
 
 

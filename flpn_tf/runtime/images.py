@@ -12,7 +12,7 @@ from flpn_tf.runtime.native_stderr import capture_native_stderr
 MIN_SIDE = 8  # pixels; nothing smaller shows a person
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
-# What libjpeg and libtiff write to standard error where pixels are lost; OpenCV returns a picture all the same.
+# What libjpeg and libtiff write to standard error where pixels are lost; OpenCV still returns a picture.
 _DAMAGE = re.compile(
     # Bytes too many before the end marker (0xd9) cost no pixel, and some cameras write them.
     rb"(Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0xd9)|Premature end of JPEG|TIFF_Error).*"
@@ -22,8 +22,8 @@ _DAMAGE = re.compile(
 def read_image(path: str | Path) -> np.ndarray:
     """Decodes a photo, turned upright by its EXIF orientation; grey becomes three channels, alpha is dropped.
 
-    A file cut short is refused; where single bytes inside a JPEG, TIFF or BMP are damaged, the decoder may give
-    a picture with wrong pixels. `read_intact_image` finds most of those.
+    A file cut short is refused; where single bytes inside a JPEG, TIFF or BMP are damaged, the decoder may
+    give a picture with wrong pixels. `read_intact_image` finds most of those.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
@@ -47,10 +47,10 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def read_intact_image(path: str | Path) -> np.ndarray:
-    """`read_image`, and refuses a JPEG or TIFF of which the decoder says on standard error that it is damaged.
+    """`read_image`, and refuses a JPEG or TIFF that the decoder calls damaged on standard error.
 
-    Redirects file descriptor 2 meanwhile: not for use beside other threads. Damage that leaves the format valid
-    (any in a BMP or an uncompressed TIFF) cannot be seen.
+    Redirects file descriptor 2 meanwhile: not for use beside other threads. Damage that leaves the format
+    valid (any in a BMP or an uncompressed TIFF) cannot be seen.
 
     Raises:
         InputError: as `read_image`, or damage.

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 
@@ -18,7 +19,7 @@ def discard_native_stderr() -> Iterator[None]:
     TensorFlow, the TFLite runtime and the picture decoders write notices there, which would stand before our
     own single line. What a decoder says of damage is lost too; `read_intact_image` heeds it.
     """
-    with open(os.devnull, "wb") as sink, _redirected(sink):
+    with Path(os.devnull).open("wb") as sink, _redirected(sink):
         yield
 
 

@@ -97,6 +97,7 @@ BAD_INPUT = [
     ("good.png --boxes boxes.json --json boxes.json", "overwrite boxes.json"),
     ("good.png --out o.png --json o.png", "overwrite o.png"),
     (f"{'x' * 300}.png", "File name too long"),
+    ("good.png --json good.png/o.json", "folder does not exist"),
     (f"good.png --json {'x' * 300}", "File name too long"),
     ("good.png --out o.gif", "o.gif"),
     ("good.png --out nowhere/o.png", "nowhere"),
