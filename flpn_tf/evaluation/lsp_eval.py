@@ -11,8 +11,8 @@ from flpn_tf.data.coco import find_data_set, read_coco
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.pck import pck, torso_lengths
 from flpn_tf.evaluation.predict import predict_people
+from flpn_tf.runtime import files
 from flpn_tf.runtime.estimator import PoseEstimator
-from flpn_tf.runtime.files import check_writable, write_atomically
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 THRESHOLD = 0.2
@@ -80,15 +80,12 @@ def _sha256(path: Path) -> str:
 
 def run(model, data, flip_test=False, decode=None, json_to=None) -> None:
     """`flpn evaluate`: prints a table, and writes the result as json (`-`: to standard output, no table)."""
-    if json_to not in (None, "-"):
-        check_writable(json_to)
+    files.check_json_output(json_to)
     result = evaluate_lsp(model, data, flip_test, decode)
-    text = json.dumps(result, indent=1) + "\n"
-    if json_to == "-":
-        print(text, end="")
-        return
     if json_to is not None:
-        write_atomically(json_to, text.encode())
+        files.write_json(json_to, json.dumps(result, indent=1) + "\n")
+    if json_to == files.STANDARD_OUTPUT:
+        return
     print(f"{result['people']} people, boxes: {result['boxes']}, flip: {flip_test}, {result['decode']}")
     for name, value in result["metrics"].items():
         print(f"{name:>16}  {'-' if value is None else format(value, '.2f'):>6}")

@@ -5,8 +5,6 @@ import json
 from flpn_tf.models.catalogue import build_rows, render
 from flpn_tf.runtime import files
 
-STANDARD_OUTPUT = "-"
-
 
 def run_models(json_out=None):
     """Builds every network of the catalogue and prints their sizes beside the papers'.
@@ -18,15 +16,9 @@ def run_models(json_out=None):
     Raises:
         InputError: the file cannot be written; found before anything is built.
     """
-    to_file = json_out not in (None, STANDARD_OUTPUT)
-    if to_file:
-        files.check_writable(json_out)
+    files.check_json_output(json_out)
     rows = build_rows()
     if json_out is None:
         print(render(rows))
-        return
-    text = json.dumps(rows, indent=1) + "\n"
-    if to_file:
-        files.write_atomically(json_out, text.encode())
     else:
-        print(text, end="")
+        files.write_json(json_out, json.dumps(rows, indent=1) + "\n")
