@@ -5,7 +5,8 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from flpn_tf.presets import ALIASES, DEFAULT_MODEL, assets_folder
-from flpn_tf.runtime.backends import open_backend
+from flpn_tf.runtime.demo import PHOTOS, photo_folder
+from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.spec import PoseSpec
 
 SHIPPED = sorted(assets_folder().glob("*.tflite"))
@@ -32,11 +33,12 @@ def test_int8_holds_integers_only_and_takes_plain_pixels(path):
     assert interpreter.get_input_details()[0]["quantization"] == (1.0, 0)
 
 
-def test_int8_and_float16_hold_the_same_weights_and_see_the_same():
-    stem = ALIASES[DEFAULT_MODEL]
-    half, integer = (open_backend(assets_folder() / f"{stem}_{to}.tflite") for to in ("float16", "int8"))
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_int8_and_float16_hold_the_same_weights_and_see_the_same(photo):
+    stem, box = ALIASES[DEFAULT_MODEL], PHOTOS[photo]
+    half, integer = (PoseEstimator(f"{stem}_{to}") for to in ("float16", "int8"))
     assert half.spec.weights_sha256 == integer.spec.weights_sha256
-    columns = np.linspace(0, 255, half.spec.input_width, dtype=np.uint8)
-    crop = np.broadcast_to(columns[:, None], (1, half.spec.input_height, half.spec.input_width, 3))
-    first, second = half.predict(crop), integer.predict(crop)
-    assert np.linalg.norm(second - first) < 0.25 * np.linalg.norm(first)
+    first, second = (e.estimate(photo_folder() / photo, [box]).keypoints[0] for e in (half, integer))
+    moved = np.linalg.norm(second[:, :2] - first[:, :2], axis=1) / max(box[2:])
+    assert np.median(moved) < 0.01
+    assert np.abs(second[:, 2] - first[:, 2]).max() < 0.05
