@@ -16,6 +16,7 @@ app = typer.Typer(
     help="Human poses on phones: train, check, compress and ship.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # it would read [x, y, w, h] as a style
     pretty_exceptions_enable=False,
 )
 
@@ -157,6 +158,7 @@ def main() -> None:
         print(f"flpn: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", InputError.exit_code))
     except KeyboardInterrupt:
+        print("flpn: interrupted", file=sys.stderr)
         sys.exit(130)
     except SystemExit as leaving:
         # Typer turns a broken pipe into exit code 1.

@@ -106,10 +106,15 @@ class Progress(keras.callbacks.Callback):
         self.reported = now
         steps, epochs = self.params["steps"], self.params["epochs"]
         rate = (self.done - 1) / (now - self.started)
-        left = (epochs - self.epoch) * steps - batch - 1
+        left = ((epochs - self.epoch) * steps - batch - 1) / rate
+        time_left = f"{left / 60:.0f} min" if left >= 60 else f"{left:.0f} s"
         print(
             f"epoch {self.epoch + 1}/{epochs} step {batch + 1}/{steps} loss {logs['loss']:.6f} "
-            f"{rate * self.batch_size:.1f} img/s, {left / rate / 60:.0f} min to go",
+            f"{rate * self.batch_size:.1f} img/s, {time_left} to go",
             file=sys.stderr,
             flush=True,
         )
+
+    def on_epoch_end(self, epoch, logs=None):
+        epochs = self.params["epochs"]
+        print(f"epoch {epoch + 1}/{epochs} done, loss {logs['loss']:.6f}", file=sys.stderr, flush=True)

@@ -20,7 +20,10 @@ def make_learning_rate(config: ScheduleConfig, steps_per_epoch: int):
         return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates) if boundaries else peak
     steps, warmup = config.epochs * steps_per_epoch, config.warmup_steps
     if warmup >= steps:
-        raise InputError(f"schedule.warmup_steps must be below the run's {steps} steps. Received: {warmup}")
+        raise InputError(
+            f"schedule.warmup_steps must be below the run's {steps} steps; lower it or raise epochs. "
+            f"Received: {warmup}"
+        )
     if not warmup:
         return keras.optimizers.schedules.CosineDecay(peak, decay_steps=steps)
     return keras.optimizers.schedules.CosineDecay(

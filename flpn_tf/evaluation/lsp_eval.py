@@ -86,6 +86,8 @@ def run(model, data, flip_test=False, decode=None, json_to=None) -> None:
         files.write_json(json_to, json.dumps(result, indent=1) + "\n")
     if json_to == files.STANDARD_OUTPUT:
         return
-    print(f"{result['people']} people, boxes: {result['boxes']}, flip: {flip_test}, {result['decode']}")
+    print(
+        f"{result['people']} people, boxes: {result['boxes']}, flip: {flip_test}, decode: {result['decode']}"
+    )
     for name, value in result["metrics"].items():
         print(f"{name:>16}  {'-' if value is None else format(value, '.2f'):>6}")

@@ -60,7 +60,7 @@ def run(output: Path) -> None:
     spec = estimator.spec
     size = estimator.path.stat().st_size / 1e6
     print(
-        f"\nmodel {spec.name}: {spec.input_width}x{spec.input_height} crop, {size:.2f} MB; "
+        f"\nmodel {spec.name}: {spec.input_height}x{spec.input_width} crop (height x width), {size:.2f} MB; "
         f"TensorFlow {'was' if 'tensorflow' in sys.modules else 'was not'} imported"
     )
 

@@ -81,7 +81,11 @@ class PoseEstimator:
             return self._estimate(image, boxes, _check_scores(box_scores, len(boxes), name), flip_test)
         if box_scores is not None:
             raise InputError(f"{name}: box_scores need boxes. Received: boxes=None")
-        print(f"flpn: no box for {name}: the whole frame is taken as one person", file=sys.stderr)
+        print(
+            f"flpn: no box for {name}: the whole frame is taken as one person, then the box around the pose "
+            "found; a box of your own gives a better pose",
+            file=sys.stderr,
+        )
         frame = np.array([[0.0, 0.0, width, height]])
         first = self._estimate(image, frame, np.ones(1), flip_test)
         closer = geometry.keypoints_to_box(first.keypoints[0], KEYPOINT_THRESHOLD, _BOX_MARGIN)

@@ -1,6 +1,7 @@
 """What `flpn pose` does."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from flpn_tf.runtime.draw import draw_poses
 from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.images import IMAGE_SUFFIXES, read_intact_image
 from flpn_tf.runtime.native_stderr import discard_native_stderr
-from flpn_tf.runtime.poses import Poses
+from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
 
 MAX_THREADS = 64
 
@@ -46,9 +47,9 @@ def run(
     """
     paths, several = _expand(photos)
     if out is not None:
-        files.check_writable(out, files.PICTURE_SUFFIXES)
         if several:
-            raise InputError(f"--out draws one photo. Received: {len(paths)} photos")
+            raise InputError(f"--out draws one photo; --json takes several. Received: {len(paths)} photos")
+        files.check_writable(out, files.PICTURE_SUFFIXES)
     if json_to is None and out is None:
         json_to = files.STANDARD_OUTPUT
     files.check_json_output(json_to)
@@ -72,6 +73,12 @@ def run(
         lines.append(record)
         if out is not None:
             files.write_atomically(out, files.encode_picture(draw_poses(image, poses), out.suffix))
+            found = sum(int((person[:, 2] > KEYPOINT_THRESHOLD).sum()) for person in poses.keypoints)
+            print(
+                f"flpn: {found} joints of {len(poses)} people score above {KEYPOINT_THRESHOLD}, "
+                f"drawn in {out}",
+                file=sys.stderr,
+            )
     if json_to not in (None, files.STANDARD_OUTPUT):
         files.write_json(json_to, "".join(lines))
 

@@ -197,7 +197,7 @@ def command(monkeypatch, folder, text):
 def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, data, capsys):
     assert not command(monkeypatch, tmp_path, f"m.tflite {data} --json r.json")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "8 people, boxes: gt, flip: False, dark"
+    assert lines[0] == "8 people, boxes: gt, flip: False, decode: dark"
     assert lines[1].split() == ["PCK@0.2", "100.00"]
     assert len(lines) == 2 + len(SKELETON)
     assert json.loads((tmp_path / "r.json").read_text())["metrics"]["nose"] == 100

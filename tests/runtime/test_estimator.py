@@ -65,7 +65,8 @@ def test_no_box_says_so_and_looks_again_closer(estimator, photo, capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert [line for line in captured.err.splitlines() if line.startswith("flpn:")] == [
-        "flpn: no box for street.jpg: the whole frame is taken as one person"
+        "flpn: no box for street.jpg: the whole frame is taken as one person, then the box around the pose "
+        "found; a box of your own gives a better pose"
     ]
     np.testing.assert_allclose(poses.keypoints[0, :, :2], POINTS, atol=2.0)
     x, y, w, h = poses.boxes[0]

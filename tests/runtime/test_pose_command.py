@@ -140,6 +140,7 @@ def test_one_photo_json_and_overlay(folder):
         assert list(joint) == ["name", "x", "y", "score"]
         assert joint["name"] == name
         np.testing.assert_allclose([joint["x"], joint["y"]], point, atol=0.5)
+    assert ran.stderr == "flpn: 3 joints of 1 people score above 0.2, drawn in o.png\n"
     drawn, photo = (cv2.imread(str(folder / name)).astype(int) for name in ("o.png", "good.png"))
     changed = np.abs(drawn - photo).max(axis=-1) > 30
     assert 0 < changed.mean() < 0.2
