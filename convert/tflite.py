@@ -14,7 +14,7 @@ from flpn_tf.presets import FORMATS
 from flpn_tf.runtime.files import check_writable, write_atomically
 
 INTEGER_FORMATS = ("int8", "int8_float_io")
-# Enough for per-tensor ranges to settle (docs/decisions.md); fewer is refused.
+# What the shipped model was calibrated with; fewer is refused.
 CALIBRATION_CROPS = 200
 
 
@@ -26,23 +26,14 @@ def _representative(crops: np.ndarray):
         yield {"image": crop[np.newaxis].astype(np.float32)}
 
 
-def _tensor_types(model: bytes) -> dict[str, np.dtype]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=_plain_resolver())
-    return {t["name"]: np.dtype(t["dtype"]) for t in interpreter.get_tensor_details()}
-
-
-def _plain_resolver():
-    # Without it the interpreter applies its delegate, which hides the tensors it took over.
-    from ai_edge_litert.interpreter import OpResolverType
-
-    return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-
-
 def float_tensors(model: bytes) -> list[str]:
     """Names of the float tensors of a `.tflite`: none in a true integer model."""
-    return [name for name, dtype in _tensor_types(model).items() if np.issubdtype(dtype, np.floating)]
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    # The default delegate would hide the tensors it takes over.
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    tensors = Interpreter(model_content=model, experimental_op_resolver_type=resolver).get_tensor_details()
+    return [tensor["name"] for tensor in tensors if np.issubdtype(tensor["dtype"], np.floating)]
 
 
 def _write_frozen(network: PoseNetwork, folder, input_dtype) -> None:

@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import flpn_tf
 
@@ -54,6 +55,22 @@ def without_context(network, pixels):
     finally:
         for weight, value in zip(expands, kept, strict=True):
             weight.assign(value)
+
+
+def plain_interpreter(path):
+    """A LiteRT interpreter whose default delegate does not hide operations and tensors."""
+    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return Interpreter(model_path=str(path), experimental_op_resolver_type=resolver)
+
+
+def assert_integers_only(path):
+    """A `.tflite` of integers whose uint8 pixels enter unscaled."""
+    interpreter = plain_interpreter(path)
+    types = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
+    assert types <= {"int8", "uint8", "int32"}
+    image = interpreter.get_input_details()[0]
+    assert image["dtype"] == np.uint8
+    assert image["quantization"] == (1.0, 0)
 
 
 def random_maps(*shape, seed=1):

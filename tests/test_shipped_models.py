@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from helpers import assert_integers_only
 
 from flpn_tf.presets import ALIASES, DEFAULT_MODEL, assets_folder
 from flpn_tf.runtime.demo import PHOTOS, photo_folder
@@ -26,11 +26,7 @@ def test_carries_its_name_and_fits(path):
 
 @pytest.mark.parametrize("path", [p for p in SHIPPED if p.stem.endswith("_int8")], ids=lambda path: path.stem)
 def test_int8_holds_integers_only_and_takes_plain_pixels(path):
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_path=str(path), experimental_op_resolver_type=resolver)
-    types = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
-    assert types <= {"int8", "uint8", "int32"}
-    assert interpreter.get_input_details()[0]["quantization"] == (1.0, 0)
+    assert_integers_only(path)
 
 
 @pytest.mark.parametrize("photo", PHOTOS)

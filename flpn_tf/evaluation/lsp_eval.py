@@ -71,9 +71,9 @@ def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
 
 def _sha256(path: Path) -> str:
     """Of a file, or of all files of a SavedModel folder in name order."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     digest = hashlib.sha256()
-    for file in files:
+    for file in parts:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -1,5 +1,6 @@
 """PoseEstimator: photo and boxes in, poses out."""
 
+import dataclasses
 import numbers
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flpn_tf import geometry
-from flpn_tf.codec import HeatmapCodec, check_decode_rule, flip_heatmaps
+from flpn_tf.codec import check_decode_rule, flip_heatmaps
 from flpn_tf.errors import InputError
 from flpn_tf.presets import DEFAULT_MODEL, resolve_model
 from flpn_tf.runtime.backends import open_backend
@@ -45,14 +46,9 @@ class PoseEstimator:
         self._backend = open_backend(self.path, threads)
         self.spec = self._backend.spec
         self.skeleton = self.spec.skeleton
-        spec_codec = self.spec.codec
-        self.codec = HeatmapCodec(
-            spec_codec.height,
-            spec_codec.width,
-            spec_codec.stride,
-            spec_codec.sigma,
-            decode_rule=decode or spec_codec.decode_rule,
-        )
+        self.codec = self.spec.codec
+        if decode is not None:
+            self.codec = dataclasses.replace(self.codec, decode_rule=decode)
 
     def estimate(self, image, boxes=None, box_scores=None, flip_test=False, name=None) -> Poses:
         """Finds one pose a box.

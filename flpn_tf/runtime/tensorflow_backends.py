@@ -47,7 +47,7 @@ class KerasBackend:
     def predict(self, crops: np.ndarray) -> np.ndarray:
         """``(N, H, W, 3)`` uint8 RGB → ``(N, h, w, K)`` float32 heatmaps."""
         spec = self.spec
-        # The compiled function: some seconds at the first call, then 10 × faster than calling the network.
+        # The compiled function: some seconds at the first call, then far faster than calling the network.
         return _in_chunks(
             lambda part: self._network.predict_on_batch(part.astype(np.float32)),
             crops,

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from helpers import difference, without_context
+from helpers import assert_integers_only, difference, plain_interpreter, without_context
 
 from flpn_tf.convert import tflite
 from flpn_tf.errors import InputError
@@ -15,11 +14,6 @@ ALLOWED_OPS = {
     *("CAST", "PAD", "CONV_2D", "DEPTHWISE_CONV_2D", "CONCATENATION", "DEPTH_TO_SPACE", "RELU"),
     *("ADD", "SUB", "MUL", "DIV", "EXP", "RSQRT", "SUM", "MEAN", "REDUCE_MAX", "DEQUANTIZE", "QUANTIZE"),
 }
-
-
-def plain_interpreter(path):
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    return Interpreter(model_path=str(path), experimental_op_resolver_type=resolver)
 
 
 def relative_error(actual, expected):
@@ -42,12 +36,7 @@ def test_int8_keeps_the_context(artefacts, network, crops, expected):
 
 
 def test_int8_holds_integers_only(artefacts):
-    interpreter = plain_interpreter(artefacts["int8"])
-    types = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
-    assert types <= {"int8", "uint8", "int32"}
-    image = interpreter.get_input_details()[0]
-    assert image["dtype"] == np.uint8
-    assert image["quantization"] == (1.0, 0)
+    assert_integers_only(artefacts["int8"])
 
 
 def test_int8_float_io_has_floats_at_its_ends_only(artefacts):
