@@ -1,8 +1,8 @@
 """What `flpn convert` does."""
 
 from flpn_tf.convert.tflite import CALIBRATION_CROPS, INTEGER_FORMATS, check_format, convert_file
-from flpn_tf.data.coco import find_data_set, read_coco
 from flpn_tf.data.crops import sample_crops
+from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
 from flpn_tf.models.load import load_network
 from flpn_tf.runtime.files import check_writable
@@ -29,6 +29,6 @@ def run(model, out, to="float16", calibrate=None) -> None:
     network = load_network(model)
     crops = None
     if to in INTEGER_FORMATS:
-        _, records = read_coco(*find_data_set(calibrate))
+        records = read_people(calibrate).records
         crops = sample_crops(records, CALIBRATION_CROPS, *network.image_size, network.pose_spec().padding)
     print(convert_file(network, to, out, crops))

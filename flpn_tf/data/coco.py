@@ -1,34 +1,33 @@
-"""COCO person-keypoints json (or any json of that shape) → PersonRecords. Needs no TensorFlow."""
+"""COCO person-keypoints json (or any json of that shape) → People. Needs no TensorFlow."""
 
-import json
-import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from flpn_tf.data.records import PersonRecord
+from flpn_tf.data.annotation_files import (
+    BadEntry,
+    clipped,
+    existing_photos,
+    numbers,
+    parse_json,
+    photo_path,
+    read_annotations,
+    short,
+)
+from flpn_tf.data.findings import Findings
+from flpn_tf.data.records import People, PersonRecord
 from flpn_tf.errors import InputError
 from flpn_tf.skeleton import Skeleton
 
-_LARGEST = float(np.finfo(np.float32).max)  # what the records can hold
+
+class _Photo(NamedTuple):
+    path: Path
+    width: float
+    height: float
 
 
-def find_data_set(data) -> tuple[Path, Path]:
-    """(annotations json, image folder) of a data-set folder holding `annotations.json` and `images/`.
-
-    Raises:
-        InputError: one of the two is missing.
-    """
-    folder = Path(data)
-    annotations, images = folder / "annotations.json", folder / "images"
-    if not annotations.is_file() or not images.is_dir():
-        raise InputError(
-            f"{folder}: a data set is a folder with annotations.json and images/; give one that has both"
-        )
-    return annotations, images
-
-
-def read_coco(annotations, images) -> tuple[Skeleton, list[PersonRecord]]:
+def read_coco(annotations, images, detections=None, findings: Findings | None = None) -> People:
     """Reads the people of a COCO-format json.
 
     Kept, as in the reference code of Xiao et al. 2018: no crowd, at least one labelled keypoint, area
@@ -37,63 +36,127 @@ def read_coco(annotations, images) -> tuple[Skeleton, list[PersonRecord]]:
     Annotations of categories without `keypoints` are left out.
 
     Args:
-        annotations: the json; its `categories` name the keypoints.
+        annotations: the json; its `categories` name the keypoints. Beside `keypoints` and `skeleton` a
+            category may give `flip_pairs` (0-based) and `sigmas`, as in `Skeleton.from_coco_category`.
         images: folder of the photos.
+        detections: a json list of boxes in COCO's results format. The people are then its boxes of the
+            categories with keypoints, in that file's order, each with its score and nothing labelled.
+        findings: where what is wrong is kept; by default the first error is raised.
 
     Returns:
-        The json's skeleton and the records in the json's order; each record's photo exists.
+        The people in the json's order; each one's photo exists.
 
     Raises:
         InputError: not a COCO json, a missing or malformed value, an id given twice, two different lists of
-            keypoint names, a file name that leaves the folder, a missing photo, or no person left.
+            keypoint names, a file name that leaves the folder, a missing photo, or no person left. Where
+            findings are collected, only what concerns the whole file.
     """
     source, root = Path(annotations), Path(images)
-    document = _load(source)
-    skeleton, category_ids = _read_categories(document["categories"], source)
-    photos = {
-        image_id: (_photo_path(root, image, where), *_photo_size(image, where))
-        for image_id, image, where in _entries(document["images"], f"{source}: image")
-    }
+    findings = Findings() if findings is None else findings
+    content, sha256 = read_annotations(source)
+    document = _check_document(parse_json(content, source), source)
+    skeleton, categories = _read_categories(document["categories"], source)
+    photos = {}
+    for image_id, image, where in _entries(document["images"], f"{source}: image", findings):
+        try:
+            photos[image_id] = _read_photo(image, root, where)
+        except BadEntry as error:
+            findings.error(error.kind, str(error))
+    if detections is None:
+        entries = _entries(document["annotations"], f"{source}: annotation", findings)
+        read_person = _read_annotation
+    else:
+        source = Path(detections)
+        entries = _read_results(source)
+        read_person = _read_detection
     records = []
-    for person_id, annotation, where in _entries(document["annotations"], f"{source}: annotation"):
-        values = annotation.get("keypoints")
-        if annotation.get("category_id") not in category_ids or annotation.get("iscrowd") or values is None:
-            continue
-        keypoints = _numbers(values, 3 * len(skeleton), f"{where}: keypoints").reshape(-1, 3)
-        if not (keypoints[:, 2] > 0).any():
-            continue
-        image_id = annotation.get("image_id")
-        if type(image_id) is not int or image_id not in photos:
-            raise InputError(f"{where}: there is no image with its image_id. Received: {image_id!r}")
-        photo, width, height = photos[image_id]
-        box = _clipped(_numbers(annotation.get("bbox"), 4, f"{where}: bbox"), width, height)
-        if box is None:
-            continue
-        (area,) = _numbers([annotation.get("area", float(box[2] * box[3]))], 1, f"{where}: area")
-        if area > 0:
-            records.append(
-                PersonRecord(photo, image_id, person_id, box, float(area), keypoints.astype(np.float32))
-            )
-    if not records:
-        wanted = ", ".join(map(str, category_ids))
-        raise InputError(f"{source}: holds no person with labelled keypoints (category_id {wanted})")
-    paths = dict.fromkeys(record.image for record in records)
-    # `Path.is_file` raises for a name too long.
-    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
-    if missing:
-        raise InputError(
-            f"{source}: {len(missing)} of its {len(paths)} photos are missing, first {str(missing[0])[:300]}"
+    for person_id, entry, where in entries:
+        try:
+            record = read_person(person_id, entry, where, skeleton, categories, photos, findings)
+        except BadEntry as error:
+            findings.error(error.kind, str(error))
+        else:
+            if record is not None:
+                records.append(record)
+    return People(existing_photos(records, source, findings), source, sha256, findings)
+
+
+def _read_annotation(person_id, annotation, where, skeleton, categories, photos, findings):
+    """The PersonRecord of one annotation, or None where the protocol leaves it out."""
+    values = annotation.get("keypoints")
+    if annotation.get("category_id") not in categories or values is None:
+        return findings.leave_out("of a category without keypoints, or has none", person_id)
+    if annotation.get("iscrowd"):
+        return findings.leave_out("a crowd", person_id)
+    keypoints = numbers(values, 3 * len(skeleton), "bad keypoints", f"{where}: keypoints").reshape(-1, 3)
+    if not (keypoints[:, 2] > 0).any():
+        return findings.leave_out("no labelled keypoint", person_id)
+    image_id, photo = _photo_of(annotation, photos, where)
+    given = numbers(annotation.get("bbox"), 4, "bad box", f"{where}: bbox")
+    box = clipped(given, photo.width, photo.height)
+    if box is None:
+        return findings.leave_out("a box outside its photo", person_id)
+    (area,) = numbers([annotation.get("area", float(box[2] * box[3]))], 1, "bad area", f"{where}: area")
+    if area <= 0:
+        return findings.leave_out("no area", person_id)
+    if min(given[2:]) <= 0:
+        findings.warn("box without area", f"{where}: bbox {short(given.tolist())} becomes one pixel")
+    if (given[:2] < -1).any() or (given[:2] + given[2:] > np.array(photo[1:]) + 1).any():
+        findings.warn(
+            "box beyond its photo",
+            f"{where}: bbox {short(given.tolist())} in {photo.width:g}x{photo.height:g} is clipped",
         )
-    return skeleton, records
+    stated = annotation.get("num_keypoints")
+    if stated is not None and stated != (keypoints[:, 2] > 0).sum():
+        findings.warn(
+            "num_keypoints is wrong", f"{where}: {short(stated)}, {(keypoints[:, 2] > 0).sum()} are"
+        )
+    return PersonRecord(
+        photo.path,
+        image_id,
+        person_id,
+        box,
+        float(area),
+        keypoints.astype(np.float32),
+        skeleton,
+        (int(photo.width), int(photo.height)),
+    )
 
 
-def _load(path: Path) -> dict:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON ({error})") from error
+def _read_detection(person_id, detection, where, skeleton, categories, photos, findings):
+    """The PersonRecord of one detected box, or None where the protocol leaves it out."""
+    if detection.get("category_id") not in categories:
+        return findings.leave_out("of a category without keypoints", person_id)
+    image_id, photo = _photo_of(detection, photos, where)
+    given = numbers(detection.get("bbox"), 4, "bad box", f"{where}: bbox")
+    (score,) = numbers([detection.get("score")], 1, "bad score", f"{where}: score")
+    box = clipped(given, photo.width, photo.height)
+    if box is None:
+        return findings.leave_out("a box outside its photo", person_id)
+    return PersonRecord(
+        photo.path,
+        image_id,
+        person_id,
+        box,
+        float(box[2] * box[3]),
+        np.zeros((len(skeleton), 3), np.float32),
+        skeleton,
+        (int(photo.width), int(photo.height)),
+        float(score),
+    )
+
+
+def _photo_of(entry: dict, photos: dict, where: str) -> tuple[int, _Photo]:
+    image_id = entry.get("image_id")
+    if type(image_id) is not int or image_id not in photos:
+        raise BadEntry(
+            "unknown image_id",
+            f"{where}: there is no image with its image_id. Received: {short(image_id)}",
+        )
+    return image_id, photos[image_id]
+
+
+def _check_document(document, path: Path) -> dict:
     keys = ("images", "annotations", "categories")
     missing = [k for k in keys if not isinstance(document, dict) or not isinstance(document.get(k), list)]
     if missing:
@@ -110,66 +173,43 @@ def _read_categories(categories: list, source: Path) -> tuple[Skeleton, list]:
     if any(other["keypoints"] != first["keypoints"] for other in others):
         raise InputError(f"{source}: its categories name different keypoints; keep those of one kind of body")
     try:
-        skeleton = Skeleton.from_coco_category(first)
-    except InputError as error:
+        skeleton = Skeleton.from_coco_category(first, first.get("flip_pairs"), first.get("sigmas"))
+    except (InputError, TypeError) as error:
         raise InputError(f"{source}: {error}") from error
     return skeleton, [category.get("id") for category in categories]
 
 
-def _entries(entries: list, kind: str):
+def _read_results(path: Path):
+    """Yields (place, detection, "file: detection number place") of a results json."""
+    document = parse_json(read_annotations(path)[0], path)
+    if not isinstance(document, list) or not all(isinstance(entry, dict) for entry in document):
+        raise InputError(
+            f"{path}: is no json of detections, a list of {{image_id, category_id, bbox, score}}"
+        )
+    for place, entry in enumerate(document):
+        yield place, entry, f"{path}: detection number {place}"
+
+
+def _entries(entries: list, kind: str, findings: Findings):
     """Yields (id, entry, "kind id" for messages); ids must be whole numbers and unique."""
     seen = set()
     for place, entry in enumerate(entries):
         entry_id = entry.get("id") if isinstance(entry, dict) else None
         if type(entry_id) is not int:
-            raise InputError(f"{kind} number {place} needs a whole number as `id`. Received: {_short(entry)}")
-        if entry_id in seen:
-            raise InputError(f"{kind} ids must be unique. Received: {entry_id} twice")
-        seen.add(entry_id)
-        yield entry_id, entry, f"{kind} {entry_id}"
+            findings.error(
+                "bad id", f"{kind} number {place} needs a whole number as `id`. Received: {short(entry)}"
+            )
+        elif entry_id in seen:
+            findings.error("duplicate id", f"{kind} ids must be unique. Received: {entry_id} twice")
+        else:
+            seen.add(entry_id)
+            yield entry_id, entry, f"{kind} {entry_id}"
 
 
-def _photo_path(root: Path, image: dict, where: str) -> Path:
-    name = image.get("file_name")
-    if not isinstance(name, str) or not name:
-        raise InputError(f"{where}: file_name must be a text. Received: {_short(name)}")
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise InputError(f"{where}: file_name must stay inside the image folder. Received: {name!r}")
-    return root / path
-
-
-def _photo_size(image: dict, where: str) -> np.ndarray:
-    size = _numbers([image.get("width"), image.get("height")], 2, f"{where}: width and height")
+def _read_photo(image: dict, root: Path, where: str) -> _Photo:
+    path = photo_path(root, image.get("file_name"), where)
+    stated = [image.get("width"), image.get("height")]
+    size = numbers(stated, 2, "bad image size", f"{where}: width and height")
     if not (size > 0).all():
-        raise InputError(f"{where}: width and height must be above 0. Received: {size.tolist()}")
-    return size
-
-
-def _numbers(values, count: int, where: str) -> np.ndarray:
-    """(count,) float64."""
-    # `abs(value) <= …` is False for NaN; a whole number of 310 digits would overflow in numpy.
-    if (
-        isinstance(values, list)
-        and len(values) == count
-        and all(type(value) in (int, float) and abs(value) <= _LARGEST for value in values)
-    ):
-        return np.array(values, np.float64)
-    if count == 1:
-        raise InputError(f"{where} must be a finite number. Received: {_short(values[0])}")
-    raise InputError(f"{where} must be {count} finite numbers. Received: {_short(values)}")
-
-
-def _short(value) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _clipped(box: np.ndarray, width: float, height: float) -> np.ndarray | None:
-    """The box inside its photo, or None where nothing is left of it (the reference code's filter)."""
-    x, y, w, h = box
-    left, top = max(0.0, x), max(0.0, y)
-    right, bottom = min(width - 1.0, x + max(0.0, w - 1)), min(height - 1.0, y + max(0.0, h - 1))
-    if right < left or bottom < top:
-        return None
-    return np.array([left, top, max(right - left, 1.0), max(bottom - top, 1.0)])
+        raise BadEntry("bad image size", f"{where}: width and height must be above 0. Received: {stated}")
+    return _Photo(path, *size.tolist())

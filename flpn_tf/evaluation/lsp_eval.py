@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flpn_tf.data.coco import find_data_set, read_coco
+from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.pck import pck, torso_lengths
 from flpn_tf.evaluation.predict import predict_people
@@ -37,12 +37,12 @@ def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
         InputError: bad model or data, skeletons that share fewer than half of their joints, or no labelled
             torso.
     """
-    annotations, images = find_data_set(data)
-    skeleton, records = read_coco(annotations, images)
+    people = read_people(data)
+    skeleton, records = people.skeleton, people.records
     lengths = torso_lengths(np.stack([record.keypoints for record in records]), skeleton)
     measured = np.isfinite(lengths)
     if not measured.any():
-        raise InputError(f"{annotations}: nobody has a labelled torso, so there is no length to measure by")
+        raise InputError(f"{people.source}: nobody has a labelled torso, so there is no length to measure by")
     records = [record for record, wanted in zip(records, measured, strict=True) if wanted]
     with discard_native_stderr():
         estimator = PoseEstimator(model, decode=decode)
@@ -65,7 +65,7 @@ def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
         "unmatched": list(unmatched),
         "model": estimator.path.name,
         "model_sha256": _sha256(estimator.path),
-        "data_sha256": _sha256(annotations),
+        "data_sha256": people.sha256,
     }
 
 

@@ -6,7 +6,7 @@ import synthetic_people
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import Params
 
-from flpn_tf.data.coco import find_data_set, read_coco
+from flpn_tf.data.sources import read_people
 from flpn_tf.skeleton import COCO_17
 
 
@@ -17,9 +17,8 @@ def test_oks_constants():
 @pytest.mark.parametrize("copies", [1, 2])
 def test_people(tmp_path, copies):
     folder = synthetic_people.write(tmp_path, synthetic_people.document(people=4, copies=copies))
-    annotations, images = find_data_set(folder)
-    _, records = read_coco(annotations, images)
-    reference = COCO(str(annotations))
+    records = read_people(folder).records
+    reference = COCO(str(folder / "annotations.json"))
     people = reference.loadAnns(reference.getAnnIds(iscrowd=False))
     assert [record.person_id for record in records] == [person["id"] for person in people]
     for record, person in zip(records, people, strict=True):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import synthetic_people
 
-from flpn_tf.data.coco import find_data_set, read_coco
+from flpn_tf.data.coco import read_coco
+from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
 
 
@@ -16,10 +17,6 @@ def good(tmp_path_factory):
     """A data-set folder, and its document."""
     content = synthetic_people.document(people=3)
     return synthetic_people.write(tmp_path_factory.mktemp("good"), content), content
-
-
-def read(folder):
-    return read_coco(*find_data_set(folder))
 
 
 def read_changed(good, tmp_path, change):
@@ -34,7 +31,8 @@ def read_changed(good, tmp_path, change):
 
 def test_records_and_skeleton(good):
     folder, content = good
-    skeleton, records = read(folder)
+    people = read_people(folder)
+    skeleton, records = people.skeleton, people.records
     assert skeleton == synthetic_people.SKELETON
     assert skeleton.flip_pairs == ((1, 2), (3, 4), (5, 6))
     assert [record.person_id for record in records] == [1000, 1001, 1002]
@@ -68,12 +66,12 @@ LEFT_OUT = {
 
 @pytest.mark.parametrize("change", LEFT_OUT.values(), ids=LEFT_OUT)
 def test_people_left_out(good, tmp_path, change):
-    _, records = read_changed(good, tmp_path, change)
+    records = read_changed(good, tmp_path, change).records
     assert [record.person_id for record in records] == [1001, 1002]
 
 
 def test_boxes_are_clipped_to_the_photo(good, tmp_path):
-    _, records = read_changed(good, tmp_path, changed_person(bbox=[-10, 100, 30, 500]))
+    records = read_changed(good, tmp_path, changed_person(bbox=[-10, 100, 30, 500])).records
     np.testing.assert_array_equal(records[0].box, [0, 100, 19, synthetic_people.HEIGHT - 1 - 100])
 
 
@@ -82,7 +80,7 @@ def test_a_json_without_area_or_counts_takes_the_box(good, tmp_path):
         for key in ("area", "num_keypoints", "iscrowd"):
             content["annotations"][0].pop(key)
 
-    _, records = read_changed(good, tmp_path, change)
+    records = read_changed(good, tmp_path, change).records
     assert records[0].area == pytest.approx(np.prod(records[0].box[2:]))
 
 
@@ -93,7 +91,7 @@ def test_several_categories_of_one_body(good, tmp_path):
         content["annotations"][0]["category_id"] = 7
         content["annotations"][1]["category_id"] = 9
 
-    _, records = read_changed(good, tmp_path, change)
+    records = read_changed(good, tmp_path, change).records
     assert [record.person_id for record in records] == [1000, 1002]
 
 
@@ -113,7 +111,7 @@ NAN, INF = float("nan"), float("inf")
 BAD = {
     "no images": (lambda content: content.pop("images"), "the lists images are missing"),
     "images is no list": (replaced("images", {}), "the lists images are missing"),
-    "no person": (replaced("annotations", []), "no person with labelled keypoints (category_id 1)"),
+    "no person": (replaced("annotations", []), "no person with labelled keypoints"),
     "no category": (replaced("categories", []), "no category with a `keypoints` list"),
     "a category is a text": (replaced("categories", ["person"]), "no category with a `keypoints` list"),
     "a limb outside": (first("categories", skeleton=[[1, 99]]), "limbs must join"),
@@ -192,14 +190,15 @@ def test_a_folder_that_is_no_data_set(good, tmp_path, missing):
         synthetic_people.write(folder, good[1])
         (folder / missing).rename(tmp_path / "away")
     with pytest.raises(InputError, match="data: a data set is a folder with"):
-        find_data_set(folder)
+        read_people(folder)
 
 
 def test_real_photos():
     data = Path(os.environ.get("FLPN_DATA", Path(__file__).parents[3] / "shared" / "data")) / "coco_train"
     if not data.is_dir():
         pytest.skip(f"no {data}; set FLPN_DATA to a folder with coco_train/")
-    skeleton, records = read(data)
+    people = read_people(data)
+    skeleton, records = people.skeleton, people.records
     assert skeleton.name == "coco_17"
     assert len(records) == 670  # its README's number of labelled people
     assert len({record.person_id for record in records}) == 670

@@ -3,8 +3,8 @@ import pytest
 import synthetic_people
 
 from flpn_tf import geometry
-from flpn_tf.data.coco import find_data_set, read_coco
 from flpn_tf.data.crops import sample_crops
+from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.images import read_image
 
@@ -12,7 +12,7 @@ from flpn_tf.runtime.images import read_image
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     folder = synthetic_people.write(tmp_path_factory.mktemp("people"), synthetic_people.document(people=5))
-    return read_coco(*find_data_set(folder))[1]
+    return read_people(folder).records
 
 
 def test_each_person_is_cropped_as_the_estimator_crops(records):

@@ -9,7 +9,7 @@ import synthetic_people
 from synthetic_people import SKELETON
 
 from flpn_tf import cli
-from flpn_tf.data.coco import find_data_set, read_coco
+from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation import lsp_eval
 from flpn_tf.evaluation.predict import predict_people
@@ -169,7 +169,7 @@ def test_the_result_says_what_was_measured(evaluate, data):
 
 def test_predictions_keep_the_records_order(monkeypatch, tmp_path, data, capsys):
     """Also where the people of one photo are not neighbours."""
-    _, records = read_coco(*find_data_set(data))
+    records = read_people(data).records
     records = [records[i] for i in (2, 0, 2, 1, 0)]
     monkeypatch.setattr("flpn_tf.runtime.estimator.open_backend", lambda path, threads: KnowingBackend())
     (tmp_path / "m.tflite").write_bytes(b"")
