@@ -89,7 +89,8 @@ def _read_annotation(person_id, annotation, where, skeleton, categories, photos,
     if annotation.get("iscrowd"):
         return findings.leave_out("a crowd", person_id)
     keypoints = numbers(values, 3 * len(skeleton), "bad keypoints", f"{where}: keypoints").reshape(-1, 3)
-    if not (keypoints[:, 2] > 0).any():
+    labelled = int((keypoints[:, 2] > 0).sum())
+    if not labelled:
         return findings.leave_out("no labelled keypoint", person_id)
     image_id, photo = _photo_of(annotation, photos, where)
     given = numbers(annotation.get("bbox"), 4, "bad box", f"{where}: bbox")
@@ -106,11 +107,9 @@ def _read_annotation(person_id, annotation, where, skeleton, categories, photos,
             "box beyond its photo",
             f"{where}: bbox {short(given.tolist())} in {photo.width:g}x{photo.height:g} is clipped",
         )
-    stated = annotation.get("num_keypoints")
-    if stated is not None and stated != (keypoints[:, 2] > 0).sum():
-        findings.warn(
-            "num_keypoints is wrong", f"{where}: {short(stated)}, {(keypoints[:, 2] > 0).sum()} are"
-        )
+    if annotation.get("num_keypoints", labelled) != labelled:
+        stated = short(annotation["num_keypoints"])
+        findings.warn("wrong num_keypoints", f"{where}: {labelled} are labelled. Received: {stated}")
     return PersonRecord(
         photo.path,
         image_id,
