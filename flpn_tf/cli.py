@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from flpn_tf.data.data_cli import app as data_app
 from flpn_tf.errors import GateError, InputError
 
 _READER_GONE = 128 + 13  # what a shell reports of a program ended by SIGPIPE
@@ -19,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # it would read [x, y, w, h] as a style
     pretty_exceptions_enable=False,
 )
+app.add_typer(data_app)
 
 
 @app.command()
@@ -51,16 +53,17 @@ def pose(
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="YAML; see training/configs.")],
-    data: Annotated[Path, typer.Option(help="Folder with annotations.json and images/.")],
+    data: Annotated[Path, typer.Option(help="What flpn data prepare made, or a data set as it takes them.")],
     output: Annotated[Path, typer.Option(help="Folder of the run; the same one resumes it.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the photos; default: images/.")] = None,
     init: Annotated[Path | None, typer.Option(help=".keras model whose weights to start from.")] = None,
 ) -> None:
     """Train a network; run the same command again to go on after an interruption."""
-    _needs_tensorflow()
+    needs_tensorflow()
     from flpn_tf.training.config import load_config
     from flpn_tf.training.fit import train
 
-    print(train(load_config(config), data, output, init))
+    print(train(load_config(config), data, output, init, images))
 
 
 @app.command()
@@ -89,7 +92,7 @@ def convert(
     ] = None,
 ) -> None:
     """Convert a network into a .tflite with its pose_spec.json inside."""
-    _needs_tensorflow(as_backend=True)
+    needs_tensorflow(as_backend=True)
     from flpn_tf.convert import convert_command
 
     convert_command.run(model, out, to, calibrate)
@@ -101,7 +104,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="The SavedModel folder to make.")],
 ) -> None:
     """Export a SavedModel: image (B, H, W, 3) uint8 → heatmaps."""
-    _needs_tensorflow(as_backend=True)
+    needs_tensorflow(as_backend=True)
     from flpn_tf.convert.saved_model import export_saved_model
     from flpn_tf.models.load import load_network
 
@@ -113,13 +116,18 @@ def models(
     json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
 ) -> None:
     """Parameters and FLOPs of the networks beside the paper's."""
-    _needs_tensorflow()
+    needs_tensorflow()
     from flpn_tf.models import models_command
 
     models_command.run_models(json)
 
 
-def _needs_tensorflow(as_backend: bool = False) -> None:
+def needs_tensorflow(as_backend: bool = False) -> None:
+    """Imports TensorFlow without its notices.
+
+    Raises:
+        InputError: it is not installed, or is not Keras's backend where `as_backend` asks for that.
+    """
     from flpn_tf.runtime.native_stderr import discard_native_stderr
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -12,6 +12,7 @@ from flpn_tf.errors import InputError
 # The median of the 17 COCO constants below: used for joints nobody has measured one for.
 DEFAULT_SIGMA = 0.072
 
+_LOWER_BODY = ("hip", "pelvis", "knee", "ankle", "foot", "heel", "toe", "leg")
 _OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
@@ -80,6 +81,11 @@ class Skeleton:
         for a, b in self.flip_pairs:
             order[a], order[b] = b, a
         return order
+
+    @property
+    def lower_body(self) -> np.ndarray:
+        """``(K,)`` bool: the joints of hips, legs and feet, by their names."""
+        return np.array([any(part in name.lower() for part in _LOWER_BODY) for name in self.names])
 
     @classmethod
     def unnamed(cls, count: int) -> "Skeleton":

@@ -1,24 +1,12 @@
 import dataclasses
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import real_data
 
 from flpn_tf.errors import InputError
 from flpn_tf.skeleton import COCO_17, DEFAULT_SIGMA, LSP_14, MPII_16, SKELETONS, Skeleton
-
-
-@pytest.fixture(scope="session")
-def shared_data():
-    """The folder of real photos with labels; the test is skipped where there is none."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("FLPN_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no photos at {folder}: set FLPN_DATA to their folder")
-    return folder
-
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
 
@@ -64,8 +52,8 @@ def test_sigmas_are_those_of_pycocotools():
 
 
 @pytest.mark.parametrize(("folder", "skeleton"), [("coco_val", COCO_17), ("lsp_val", LSP_14)])
-def test_constants_equal_the_official_categories(shared_data, folder, skeleton):
-    category = json.loads((shared_data / folder / "annotations.json").read_text())["categories"][0]
+def test_constants_equal_the_official_categories(folder, skeleton):
+    category = json.loads((real_data(folder) / "annotations.json").read_text())["categories"][0]
     read = Skeleton.from_coco_category(category)
     assert read.name == skeleton.name
     assert read.sigmas == skeleton.sigmas

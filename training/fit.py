@@ -1,14 +1,14 @@
 """`compile` and `fit`: from a config and a data set to a trained `.keras`."""
 
-import hashlib
 import sys
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from flpn_tf.data.coco import find_data_set, read_coco
-from flpn_tf.data.pipeline import photo_error, training_dataset
+from flpn_tf.data.manifest import PreparedPeople
+from flpn_tf.data.pipeline import explain, training_dataset
+from flpn_tf.data.sources import open_people
 from flpn_tf.errors import InputError
 from flpn_tf.models import FLPN
 from flpn_tf.models.load import load_network
@@ -23,14 +23,14 @@ LOG = "log.csv"
 MODEL = "model.keras"
 
 
-def train(config: Config, data, output, init=None) -> Path:
-    """Trains on the people of a data-set folder and writes `OUTPUT/model.keras`.
+def train(config: Config, data, output, init=None, images=None) -> Path:
+    """Trains on the people of a data set and writes `OUTPUT/model.keras`.
 
     Interrupted at any point, the same call goes on after the last finished epoch, from its weights,
     optimiser and place in the data's order; on a finished run it writes the same model again.
 
     Args:
-        data: folder with `annotations.json` and `images/`.
+        data, images: a folder that `flpn data prepare` made, or what `read_people` takes.
         output: folder for `config.yaml`, `checkpoint.keras`, `log.csv` and, at the end, `model.keras`.
         init: a `.keras` model of the same layers and joints (any input size) to start from; it has no
             part in a run that goes on.
@@ -44,17 +44,16 @@ def train(config: Config, data, output, init=None) -> Path:
             an epoch is done, its checkpoint survives each of these.
     """
     output = Path(output)
-    annotations, images = find_data_set(data)
-    skeleton, records = read_coco(annotations, images)
-    schedule = config.schedule
-    steps = len(records) // schedule.batch_size
+    people = open_people(data, images)
+    skeleton, schedule = people.skeleton, config.schedule
+    steps = len(people) // schedule.batch_size
     if steps == 0:
         raise InputError(
-            f"schedule.batch_size is larger than the data set of {len(records)} people; make it smaller. "
+            f"schedule.batch_size is larger than the data set of {len(people)} people; make it smaller. "
             f"Received: {schedule.batch_size}"
         )
-    digest = hashlib.sha256(annotations.read_bytes()).hexdigest()
-    identity = f"# {len(records)} people, sha256 of annotations.json {digest}\n{dump_config(config)}"
+    of = "the prepared data" if isinstance(people, PreparedPeople) else people.source.name
+    identity = f"# {len(people)} people, sha256 of {of} {people.sha256}\n{dump_config(config)}"
     _refuse_other_run(output, identity)
     keras.utils.set_random_seed(schedule.seed)
     if (output / CHECKPOINT).exists():
@@ -68,7 +67,7 @@ def train(config: Config, data, output, init=None) -> Path:
         model.optimizer.build(model.trainable_variables)
     done = int(model.optimizer.iterations) // steps
     print(
-        f"{len(records)} people, {steps} steps an epoch, {model.count_params():,} weights, "
+        f"{len(people)} people, {steps} steps an epoch, {model.count_params():,} weights, "
         f"on {', '.join(keras.distribution.list_devices())}"
         + (f", going on after epoch {done}" if done else ""),
         file=sys.stderr,
@@ -79,8 +78,7 @@ def train(config: Config, data, output, init=None) -> Path:
         write_atomically(output / CONFIG, identity.encode())
         if done < schedule.epochs:
             batches = training_dataset(
-                records,
-                skeleton,
+                people,
                 model.codec,
                 config.model.image_size,
                 schedule.batch_size,
@@ -107,7 +105,8 @@ def train(config: Config, data, output, init=None) -> Path:
             model.optimizer.finalize_variable_values(model.trainable_variables)
         save_atomically(_without_optimizer(model), output / MODEL)
     except tf.errors.OpError as error:
-        failure = photo_error(error)
+        step = int(model.optimizer.iterations)
+        failure = explain(people, schedule.batch_size, schedule.seed, step)
         if failure is None:
             raise
         raise failure from error

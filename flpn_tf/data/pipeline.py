@@ -1,26 +1,29 @@
-"""PersonRecords → batches of crops and heatmap targets, as a tf.data pipeline."""
+"""People → batches of crops and heatmap targets, as a tf.data pipeline without Python in it.
 
-import re
-from collections.abc import Sequence
+1 entries   a batch of people, their affines and colours: a few small operations      (streams, augment_tf)
+2 photos    one by one, in parallel: read, decode, turn upright                        (photo_tf)
+3 samples   the batch again, compiled by XLA: warp, colours, targets                   (geometry_tf, codec_tf)
+"""
 
-import numpy as np
+import functools
+
 import tensorflow as tf
 
 from flpn_tf.codec import HeatmapCodec
-from flpn_tf.data import codec_tf, geometry_tf
+from flpn_tf.data import augment_tf, codec_tf, geometry_tf
 from flpn_tf.data.augment import Augmentation
-from flpn_tf.data.records import PersonRecord
+from flpn_tf.data.manifest import PreparedPeople, damaged_shard
+from flpn_tf.data.photo_tf import decode_upright
+from flpn_tf.data.records import People
+from flpn_tf.data.streams import Order, stream
 from flpn_tf.errors import InputError
-from flpn_tf.runtime.images import read_image
-from flpn_tf.skeleton import Skeleton
 
-# Keeps the random numbers of the augmentation apart from those of the order.
-_AUGMENTATION_STREAM = 1
+# A photo of more pixels is cut to what the crop shows, so that a batch's photos fit into memory together.
+_LARGE = 1 << 20
 
 
 def training_dataset(
-    records: Sequence[PersonRecord],
-    skeleton: Skeleton,
+    people: People | PreparedPeople,
     codec: HeatmapCodec,
     image_size: tuple[int, int],
     batch_size: int,
@@ -28,76 +31,170 @@ def training_dataset(
     first_step: int = 0,
     augmentation: Augmentation | None = None,
     padding: float = 1.25,
+    shuffle: bool = True,
+    repeat: bool = True,
+    drop_remainder: bool = True,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
-    """Endless shuffled batches for `fit`.
+    """Batches for `fit`.
 
-    Order and augmentation of step s depend on `seed` and s alone, so a run that starts at
+    What step s yields depends on the arguments alone, not on the number of threads, so a run that starts at
     `first_step` sees exactly what an uninterrupted one would have seen from there. Each consecutive
-    `len(records)` persons are every person once.
-
-    Photos are decoded by `read_image`, not by TensorFlow: training then sees the pixels that inference
-    sees, turned upright by their EXIF orientation, from the same formats.
+    `len(people)` persons are every person once.
 
     Args:
+        people: of `read_people` or `open_people`.
         codec: of the heatmaps, `image_size` / stride.
         image_size: (H, W) of the crops.
-        first_step: batches to skip, at no cost.
+        batch_size: of all workers together.
+        first_step: batches to skip; of raw photos at no cost, of shards at that of reading over them.
         augmentation: None trains on the plain crops.
+        shuffle: False keeps the data set's order.
+        repeat: without end; False stops after one pass.
+        drop_remainder: with `repeat=False`, leave out a smaller last batch.
+        shard: (index, count) of this worker; it gets its part of each batch, so that `count` workers
+            together see what one would see. `count` must divide the batch size.
 
     Yields:
-        crops (B, H, W, 3) uint8 RGB; heatmaps (B, H / 4, W / 4, K) float32; weights (B, K) float32.
-        A photo that cannot be decoded raises `tf.errors.InvalidArgumentError`; see `photo_error`.
+        crops (B, H, W, 3) uint8 RGB; heatmaps (B, H / stride, W / stride, K) float32; weights (B, K) float32.
+        What cannot be read raises a `tf.errors.OpError`; `explain` says of which photo or shard.
+
+    Raises:
+        InputError: an augmentation that the prepared crops don't reach, a skeleton without two halves for
+            `half_body`, or a batch that `shard` does not divide.
     """
     height, width = image_size
-    count = len(records)
-    boxes = tf.constant(np.stack([r.box for r in records]), tf.float32)
-    keypoints = tf.constant(np.stack([r.keypoints for r in records]), tf.float32)
+    index, count = shard
+    skeleton = people.skeleton
+    if not 0 <= index < count or batch_size % count:
+        raise InputError(
+            f"shard must be (index, count) with index below count, and count a divisor of the batch size "
+            f"{batch_size}. Received: {shard}"
+        )
+    if isinstance(people, PreparedPeople):
+        people.check_augmentation(augmentation)
+    halves = skeleton.lower_body
+    if augmentation is not None and augmentation.half_body and (halves.all() or not halves.any()):
+        raise InputError(
+            f"augmentation.half_body needs joints above and below the hips. Received: {skeleton.names}"
+        )
     mirrored = tf.constant(skeleton.flip_permutation)
+    order = Order(batch_size, seed, first_step, shuffle, repeat, drop_remainder)
 
-    def photo(index):
-        return read_image(records[index].image)
-
-    def person(step):
-        epoch, position = step // count, step % count
-        order_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
-        index = tf.random.experimental.index_shuffle(position, tf.cast(order_seed, tf.int32), count - 1)
-        rotation, scale, flip = 0.0, 1.0, tf.constant(False)
+    def place(step, entries):
+        """Step 1: where each person's pixels and joints go."""
+        part = slice(index * (batch_size // count), (index + 1) * (batch_size // count))
+        size = tf.shape(entries.box)[0]
+        boxes, keypoints = entries.box, entries.keypoints
+        motion, colours = None, tf.zeros((size, 3, 4))
         if augmentation is not None:
-            stream = tf.constant([seed, _AUGMENTATION_STREAM], tf.int64)
-            rotation, scale, flip = sample(
-                augmentation, tf.random.experimental.stateless_fold_in(stream, step)
+            numbers = augment_tf.uniforms(seed, step, size)
+            motion = augment_tf.draw_motion(augmentation, numbers)
+            if augmentation.half_body:
+                boxes = augment_tf.half_bodies(augmentation, numbers, boxes, keypoints, skeleton, padding)
+            keypoints = tf.where(
+                motion.flip[:, tf.newaxis, tf.newaxis], tf.gather(keypoints, mirrored, axis=1), keypoints
             )
-        affine = geometry_tf.crop_affine(boxes[index], height, width, padding, rotation, scale, flip)
-        joints = keypoints[index]
-        joints = tf.where(flip, tf.gather(joints, mirrored), joints)
-        points = geometry_tf.transform_points(joints[:, :2], affine)
-        image = tf.ensure_shape(tf.numpy_function(photo, [index], tf.uint8), (None, None, 3))
-        return geometry_tf.warp(image, affine, height, width), points, joints[:, 2]
+            if augmentation.changes_colours:
+                colours = augment_tf.draw_colours(augmentation, numbers)
+        affines = geometry_tf.crop_affine(boxes, height, width, padding, motion)
+        points = geometry_tf.transform_points(keypoints[..., :2], affines)
+        values = entries.photo, affines, colours, points, keypoints[..., 2]
+        return tuple(value[part] for value in values)
 
-    def targets(crops, points, visible):
-        heatmaps, weights = codec_tf.encode(codec, points, visible)
-        return crops, heatmaps, weights
+    def decode(photo, affine, colours, points, visible):
+        """Step 2: the photo's pixels in a row, and its size."""
+        encoded = photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo)
+        pixels = decode_upright(encoded)
+        pixels, affine = tf.cond(
+            tf.size(pixels) > 3 * _LARGE,
+            lambda: _shown(pixels, affine, height, width),
+            lambda: (pixels, affine),
+        )
+        return tf.reshape(pixels, (-1, 3)), tf.shape(pixels)[:2], affine, colours, points, visible
 
-    first = first_step * batch_size
-    steps = tf.data.Dataset.range(first, np.iinfo(np.int64).max)
-    crops = steps.map(person, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return crops.batch(batch_size, drop_remainder=True).map(targets).prefetch(tf.data.AUTOTUNE)
+    def sample(pixels, sizes, affines, colours, points, visible):
+        """Step 3."""
+        starts = tf.cast(pixels.row_splits[:-1], tf.int32)
+        colours = colours if augmentation is not None and augmentation.changes_colours else None
+        return _compiled(codec, height, width)(
+            _padded(pixels.values), starts, sizes, affines, colours, points, visible
+        )
+
+    batches = stream(people, order).enumerate(start=first_step).map(place)
+    photos = batches.unbatch().map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    photos = photos.ragged_batch(batch_size // count, drop_remainder=drop_remainder)
+    options = tf.data.Options()
+    # `shard` is the way to split over workers; splitting the files would repeat or lose people.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    samples = photos.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return samples.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def sample(augmentation: Augmentation, seed):
-    """(rotation in degrees, scale, flip) as scalar tensors.
+@functools.cache
+def _compiled(codec: HeatmapCodec, height: int, width: int):
+    """The last step as one XLA program; kept, so that a second data set does not compile it again."""
 
-    Args:
-        augmentation: the ranges.
-        seed: (2,) int tensor; the same seed gives the same sample.
+    @tf.function(jit_compile=True, autograph=False)
+    def sample(pixels, starts, sizes, affines, colours, points, visible):
+        crops = geometry_tf.warp_packed(pixels, starts, sizes, affines, height, width, colours)
+        return crops, *codec_tf.encode(codec, points, visible)
+
+    return sample
+
+
+def _padded(pixels):
+    """(N, 3) with black pixels behind: XLA compiles anew for each length, so there must be few."""
+    count = tf.shape(pixels)[0]
+    # Steps of a quarter of the power of 2 at or below.
+    power = tf.math.floor(tf.math.log(tf.cast(count, tf.float64)) / tf.math.log(tf.constant(2.0, tf.float64)))
+    step = tf.maximum(tf.bitwise.left_shift(1, tf.cast(power, tf.int32)) // 4, 1 << 14)
+    return tf.pad(pixels, [[0, -count % step], [0, 0]])
+
+
+def _shown(photo, affine, height, width):
+    """What a crop shows of a large photo: the window around it, or where that is large too, the crop."""
+    corners = tf.constant([[[0.0, 0.0], [width, 0.0], [0.0, height], [width, height]]], tf.float32)
+    corners = geometry_tf.transform_points(corners, geometry_tf.invert_affine(affine)[tf.newaxis])[0]
+    size = tf.cast(tf.reverse(tf.shape(photo)[:2], [0]), tf.float32)
+    low = tf.clip_by_value(tf.reduce_min(corners, axis=0) - 2, 0.0, size - 1)
+    high = tf.clip_by_value(tf.reduce_max(corners, axis=0) + 2, low + 1, size)
+    start, stop = tf.cast(tf.floor(low), tf.int32), tf.cast(tf.math.ceil(high), tf.int32)
+
+    def window():
+        shift = tf.linalg.matvec(affine[:, :2], tf.cast(start, tf.float32))[:, tf.newaxis]
+        moved = affine + tf.concat([tf.zeros((2, 2)), shift], axis=1)
+        return photo[start[1] : stop[1], start[0] : stop[0]], moved
+
+    def crop():
+        return geometry_tf.warp(photo, affine, height, width), tf.eye(2, 3)
+
+    return tf.cond(tf.reduce_prod(stop - start) > _LARGE, crop, window)
+
+
+def explain(
+    people: People | PreparedPeople, batch_size: int, seed: int = 0, first_step: int = 0
+) -> InputError | None:
+    """Finds the photo or shard behind an error of `training_dataset`, or None where neither is to blame.
+
+    TensorFlow's own message names no file, so the people are gone through again in the data set's order of
+    training from `first_step` on, for one pass.
     """
-    rotation, scale, coin = tf.unstack(tf.random.stateless_uniform((3,), seed))
-    rotation = (2 * rotation - 1) * augmentation.rotation
-    return rotation, 1 + (2 * scale - 1) * augmentation.scale, coin < augmentation.flip
+    if isinstance(people, PreparedPeople) and (damage := damaged_shard(people)) is not None:
+        return damage
+    entries = stream(people, Order(batch_size, seed, first_step)).unbatch().take(len(people))
+    for name, photo, *_ in entries:
+        try:
+            decode_upright(photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo))
+        except tf.errors.OpError as failure:
+            return InputError(
+                f"{name.numpy().decode()}: the photo cannot be decoded ({_reason(failure)}); "
+                "flpn data check lists such photos"
+            )
+    return None
 
 
-def photo_error(error: tf.errors.OpError) -> InputError | None:
-    """The InputError of `read_image` inside an error of the dataset, or None where it is another."""
-    # TensorFlow carries an exception of Python through its graph as "ClassName: message".
-    found = re.search(rf"\b{InputError.__name__}: (.+)", error.message)
-    return InputError(found[1]) if found else None
+def _reason(error: tf.errors.OpError) -> str:
+    """The first sentence of TensorFlow's message, without its graph."""
+    text = " ".join(error.message.split())
+    return text.split("[Op:")[0].split("{{")[-1].split("}}")[-1].strip()[:200]

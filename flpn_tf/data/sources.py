@@ -1,29 +1,133 @@
 """One door to every data set that `flpn_tf.data` reads. Needs no TensorFlow."""
 
+import os
 from pathlib import Path
 
+from flpn_tf.data.annotation_files import read_annotations, short
 from flpn_tf.data.coco import read_coco
 from flpn_tf.data.findings import Findings
+from flpn_tf.data.lsp import read_lsp
+from flpn_tf.data.manifest import PreparedPeople, is_prepared, open_prepared
+from flpn_tf.data.matlab import is_mat, mat_variables
+from flpn_tf.data.mpii import read_mpii
 from flpn_tf.data.records import People
 from flpn_tf.errors import InputError
 
+_MAT_VARIABLES = {"RELEASE", "joints"}  # of MPII and LSP
+_FIRST_BYTES = 1024  # enough to get past a json's leading white space
 
-def read_people(data, images=None, findings: Findings | None = None) -> People:
-    """Reads the people of a data set, whatever its format; the files say which it is.
+
+def read_people(data, images=None, split: str | None = None, findings: Findings | None = None) -> People:
+    """Reads the people of a data set, whatever its format; the files' content says which it is.
 
     Args:
-        data: a folder with `annotations.json` and `images/`, or an annotation file.
-        images: folder of the photos; by default `images/` beside the annotation file.
+        data: an annotation file, or a folder with the photos in `images/` and the first of these that is
+            there: `annotations.json` (COCO), one .mat with the variable RELEASE (MPII) or joints (LSP),
+            `annot/train.json` or `annot/valid.json` (MPII as the code of Xiao et al. 2018 has it).
+        images: folder of the photos; by default `images/` in the data set's folder or beside the annotation
+            file, for `annot/*.json` also beside that folder.
+        split: for MPII's .mat "train" (default), "test" or "all"; for LSP "train", "test" or "all"
+            (default); for a folder with both `annot/*.json` "train" or "valid", which must then be given.
+            Other formats have none.
         findings: where what is wrong is kept; by default the first error is raised.
 
+    Returns:
+        As the reader: `read_coco`, `read_mpii` (a json's head boxes are those of the gt_*.mat beside it) or
+        `read_lsp`.
+
     Raises:
-        InputError: no such data set, or what its reader raises.
+        InputError: no such data set or split, or what its reader raises.
     """
-    source = Path(data)
-    annotations = source / "annotations.json" if source.is_dir() else source
-    root = annotations.parent / "images" if images is None else Path(images)
-    if not annotations.is_file() or not root.is_dir():
+    source = annotations = Path(data)
+    if _is_folder(source):
+        annotations, split = _annotations_of(source, split)
+    root = _images_beside(annotations) if images is None else Path(images)
+    if not _is_file(annotations) or not _is_folder(root):
         raise InputError(
-            f"{source}: a data set is a folder with annotations.json and images/; give one that has both"
+            f"{source}: a data set is a folder with annotations.json (COCO), a .mat of MPII or LSP, or "
+            "annot/train.json or annot/valid.json (MPII), and images/; give one that has both, or the "
+            f"annotation file and the photos' folder. Received: {annotations} and {root}"
         )
+    start = _first_bytes(annotations)
+    if is_mat(start, annotations):
+        variables = _variables(annotations)
+        if "RELEASE" in variables:
+            return read_mpii(annotations, root, split, findings=findings)
+        if "joints" in variables:
+            return read_lsp(annotations, root, split or "all", findings)
+        raise InputError(
+            f"{annotations}: is neither MPII, which has the variable RELEASE, nor LSP, which has joints. "
+            f"Received: {short(variables)}"
+        )
+    if start.startswith(b"["):
+        heads = annotations.with_name(f"gt_{annotations.stem}.mat")
+        return read_mpii(annotations, root, split, heads if _is_file(heads) else None, findings)
+    if split is not None:
+        raise InputError(f"{annotations}: a COCO json has no split. Received: {short(split)}")
     return read_coco(annotations, root, findings=findings)
+
+
+def open_people(data, images=None, split: str | None = None) -> People | PreparedPeople:
+    """What to train on: a folder that `flpn data prepare` made, or else `read_people`.
+
+    Raises:
+        InputError: as `open_prepared` or `read_people`; or `images` or `split` beside a prepared folder.
+    """
+    if not is_prepared(data):
+        return read_people(data, images, split)
+    if images is not None or split is not None:
+        raise InputError(
+            f"{data}: is prepared data, which has its photos and split in it. Received: {images or split}"
+        )
+    return open_prepared(data)
+
+
+def _annotations_of(folder: Path, split: str | None) -> tuple[Path, str | None]:
+    """The annotation file of a data set's folder, and which split of that file to read."""
+    usual = folder / "annotations.json"
+    if _is_file(usual):
+        return usual, split
+    mats = [path for path in sorted(folder.glob("*.mat")) if _MAT_VARIABLES & set(_variables(path))]
+    if len(mats) > 1:
+        names = ", ".join(path.name for path in mats)
+        raise InputError(f"{folder}: has more than one data set, give the file. Received: {names}")
+    if mats:
+        return mats[0], split
+    jsons = {name: folder / "annot" / f"{name}.json" for name in ("train", "valid")}
+    jsons = {name: path for name, path in jsons.items() if _is_file(path)}
+    if not jsons:
+        return usual, split
+    if split is None and len(jsons) == 1:
+        (split,) = jsons
+    if split not in jsons:
+        raise InputError(f"{folder}: split must be one of {', '.join(jsons)}. Received: {short(split)}")
+    return jsons[split], None
+
+
+def _images_beside(annotations: Path) -> Path:
+    beside = annotations.parent / "images"
+    if annotations.parent.name == "annot" and not _is_folder(beside):
+        return annotations.parent.parent / "images"
+    return beside
+
+
+# `Path.is_file` and `Path.is_dir` raise for a name too long.
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _variables(mat: Path) -> list[str]:
+    return mat_variables(read_annotations(mat)[0], mat)
+
+
+def _first_bytes(path: Path) -> bytes:
+    """What a file starts with but for white space."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_FIRST_BYTES).lstrip()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

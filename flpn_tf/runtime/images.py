@@ -1,6 +1,7 @@
 """Photos in: from a path or an array, always RGB uint8."""
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -35,15 +36,20 @@ def read_image(path: str | Path) -> np.ndarray:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"Cannot read the image {path}: {error.strerror}") from error
+    return decode_image(content, path)
+
+
+def decode_image(content: bytes, source: str | Path) -> np.ndarray:
+    """`read_image` of a file's content; `source` names it in errors."""
     if not content:
-        raise InputError(f"The image {path} is an empty file")
+        raise InputError(f"The image {source} is an empty file")
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
-        raise InputError(f"The image {path} cannot be decoded: {error.err or error.msg}") from error
+        raise InputError(f"The image {source} cannot be decoded: {error.err or error.msg}") from error
     if image is None:
-        raise InputError(f"{path} is not an image that can be decoded, or it is damaged")
-    return check_image(image, str(path))
+        raise InputError(f"{source} is not an image that can be decoded, or it is damaged")
+    return check_image(image, str(source))
 
 
 def read_intact_image(path: str | Path) -> np.ndarray:
@@ -55,14 +61,20 @@ def read_intact_image(path: str | Path) -> np.ndarray:
     Raises:
         InputError: as `read_image`, or damage.
     """
+    with refused_damage(path):
+        return read_image(path)
+
+
+@contextmanager
+def refused_damage(source: str | Path):
+    """A block that raises InputError where a decoder in it reports damage on standard error."""
     with capture_native_stderr() as stream:
-        image = read_image(path)
+        yield
         stream.seek(0)
         damage = _DAMAGE.search(stream.read())
     if damage:
         reason = damage[0].decode(errors="replace").strip()
-        raise InputError(f"The image {path} is damaged; the decoder says: {reason}")
-    return image
+        raise InputError(f"The image {source} is damaged; the decoder says: {reason}")
 
 
 def check_image(image, source: str = "The image") -> np.ndarray:

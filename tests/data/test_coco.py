@@ -1,15 +1,16 @@
 import copy
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic_people
+from real_data import real_data
 
 from flpn_tf.data.coco import read_coco
+from flpn_tf.data.findings import Findings
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
+from flpn_tf.skeleton import DEFAULT_SIGMA
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +20,14 @@ def good(tmp_path_factory):
     return synthetic_people.write(tmp_path_factory.mktemp("good"), content), content
 
 
-def read_changed(good, tmp_path, change):
+def read_changed(good, tmp_path, change, **options):
     """Reads the good photos with the annotations that `change` has altered in place."""
     folder, content = good
     content = copy.deepcopy(content)
     change(content)
     path = tmp_path / "annotations.json"
     path.write_text(json.dumps(content))
-    return read_coco(path, folder / "images")
+    return read_coco(path, folder / "images", **options)
 
 
 def test_records_and_skeleton(good):
@@ -175,6 +176,204 @@ def test_bad_jsons(good, tmp_path, change, message):
     assert len(text) < 600
 
 
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_what_is_wrong_can_be_collected(good, tmp_path, change, message):
+    findings = Findings(collect=True)
+    texts = []
+    try:
+        people = read_changed(good, tmp_path, change, findings=findings)
+    except InputError as error:  # it concerns the whole file, or nobody is left
+        texts.append(str(error))
+    else:
+        assert [record.person_id for record in people.records] in ([1001, 1002], [1000, 1001, 1002])
+    texts += sum(findings.errors.values(), [])
+    assert any(message in text or "there is no photo" in text for text in texts)
+
+
+def test_errors_are_collected_by_kind(good, tmp_path):
+    def change(content):
+        content["annotations"][0]["bbox"] = [1, 2, 3]
+        content["annotations"][1]["keypoints"] = []
+        content["annotations"].append(content["annotations"][2] | {"id": 5, "bbox": None})
+        content["images"].append({"id": 7})
+
+    findings = Findings(collect=True)
+    people = read_changed(good, tmp_path, change, findings=findings)
+    assert [record.person_id for record in people.records] == [1002]
+    assert people.findings is findings
+    counts = {kind: len(messages) for kind, messages in findings.errors.items()}
+    assert counts == {"bad file name": 1, "bad box": 2, "bad keypoints": 1}
+
+
+def test_why_people_are_left_out(good, tmp_path):
+    def change(content):
+        content["annotations"][0]["iscrowd"] = 1
+        content["annotations"][2]["keypoints"] = [0] * 21
+
+    people = read_changed(good, tmp_path, change)
+    assert people.findings.left_out == {"a crowd": ["1000"], "no labelled keypoint": ["1002"]}
+
+
+WARNINGS = {
+    "box without area": ({"bbox": [20, 20, 0, 50]}, "bbox [20.0, 20.0, 0.0, 50.0] becomes one pixel"),
+    "box beyond its photo": (
+        {"bbox": [20, 20, 50, 500]},
+        "bbox [20.0, 20.0, 50.0, 500.0] in 100x120 is clipped",
+    ),
+    "wrong num_keypoints": ({"num_keypoints": 3}, "7 are labelled. Received: 3"),
+}
+
+
+@pytest.mark.parametrize("kind", WARNINGS)
+def test_warnings(good, tmp_path, kind):
+    values, message = WARNINGS[kind]
+    people = read_changed(good, tmp_path, changed_person(**values))
+    assert len(people) == 3
+    ((found, messages),) = people.findings.warnings.items()
+    assert found == kind
+    assert messages == [f"{tmp_path / 'annotations.json'}: annotation 1000: {message}"]
+
+
+def test_good_people_have_no_findings(good):
+    assert read_people(good[0]).findings == Findings()
+
+
+def test_flip_pairs_and_sigmas_of_a_category(good, tmp_path):
+    pairs, sigmas = [[1, 2], [5, 6]], [0.01 * joint for joint in range(1, 8)]
+    people = read_changed(good, tmp_path, first("categories", flip_pairs=pairs, sigmas=sigmas))
+    assert people.skeleton.flip_pairs == ((1, 2), (5, 6))
+    assert people.skeleton.sigmas == tuple(sigmas)
+
+
+BAD_CATEGORIES = {
+    "a pair outside": {"flip_pairs": [[1, 7]]},
+    "a pair of three": {"flip_pairs": [[1, 2, 3]]},
+    "a pair of texts": {"flip_pairs": [["1", "2"]]},
+    "pairs are a number": {"flip_pairs": 5},
+    "a joint in two pairs": {"flip_pairs": [[1, 2], [2, 3]]},
+    "a sigma too few": {"sigmas": [0.1] * 6},
+    "a sigma of 0": {"sigmas": [0.0] * 7},
+    "NaN sigmas": {"sigmas": [NAN] * 7},
+    "sigmas are texts": {"sigmas": ["a"] * 7},
+    "sigmas are a number": {"sigmas": 5},
+    "a name twice": {"keypoints": ["nose"] * 7},
+    "names are numbers in a dict": {"keypoints": {"a": 1}},
+}
+
+
+@pytest.mark.parametrize("values", BAD_CATEGORIES.values(), ids=BAD_CATEGORIES)
+def test_bad_categories(good, tmp_path, values):
+    with pytest.raises(InputError, match="annotations.json: ") as caught:
+        read_changed(good, tmp_path, first("categories", **values))
+    assert "\n" not in str(caught.value)
+
+
+# The 26 joints of Halpe (github.com/Fang-Haoshu/Halpe-FullBody), as such files name them.
+HALPE_26 = [
+    *("Nose", "LEye", "REye", "LEar", "REar", "LShoulder", "RShoulder", "LElbow", "RElbow"),
+    *("LWrist", "RWrist", "LHip", "RHip", "LKnee", "RKnee", "LAnkle", "RAnkle", "Head", "Neck", "Hip"),
+    *("LBigToe", "RBigToe", "LSmallToe", "RSmallToe", "LHeel", "RHeel"),
+]
+OTHER_BODIES = {
+    "4 corners": (["top_left", "top_right", "bottom_right", "bottom_left"], [[1, 2], [2, 3], [3, 4], [4, 1]]),
+    "26 joints": (HALPE_26, [[1, 2], [25, 26]]),
+}
+
+
+@pytest.mark.parametrize(("names", "limbs"), OTHER_BODIES.values(), ids=OTHER_BODIES)
+def test_other_bodies(good, tmp_path, names, limbs):
+    values = [value for joint in range(len(names)) for value in (10 + joint, 20 + joint, 1 + joint % 2)]
+
+    def change(content):
+        content["categories"] = [{"id": 1, "name": "thing", "keypoints": names, "skeleton": limbs}]
+        for annotation in content["annotations"]:
+            annotation.update(keypoints=values, num_keypoints=len(names))
+
+    people = read_changed(good, tmp_path, change)
+    assert len(people) == 3
+    assert people.skeleton.names == tuple(names)
+    assert people.skeleton.limbs == tuple((a - 1, b - 1) for a, b in limbs)
+    assert people.skeleton.sigmas == (DEFAULT_SIGMA,) * len(names)
+    np.testing.assert_array_equal(people.records[0].keypoints, np.reshape(values, (-1, 3)))
+
+
+def detection(**values):
+    return {"image_id": 101, "category_id": 1, "bbox": [10, 20, 30, 40], "score": 0.5} | values
+
+
+def read_detections(good, tmp_path, detections, change=lambda content: None, **options):
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(detections))
+    return read_changed(good, tmp_path, change, detections=path, **options)
+
+
+def test_detections(good, tmp_path):
+    boxes = [
+        detection(),
+        detection(image_id=100, bbox=[-5.5, 0, 20, 200], score=1),
+        detection(score=-0.25),
+        detection(category_id=18),
+        detection(bbox=[200, 0, 5, 5]),
+    ]
+    people = read_detections(good, tmp_path, boxes)
+    assert people.source == tmp_path / "boxes.json"
+    assert people.skeleton == synthetic_people.SKELETON
+    found = [(record.person_id, record.image_id, record.box_score) for record in people.records]
+    assert found == [(0, 101, 0.5), (1, 100, 1.0), (2, 101, -0.25)]
+    np.testing.assert_array_equal(people.records[0].box, [10, 20, 29, 39])
+    np.testing.assert_array_equal(people.records[1].box, [0, 0, 13.5, 119])
+    record = people.records[0]
+    assert record.area == 29 * 39
+    assert record.image == good[0] / "images" / "1.png"
+    assert record.image_size == (synthetic_people.WIDTH, synthetic_people.HEIGHT)
+    np.testing.assert_array_equal(record.keypoints, np.zeros((7, 3)))
+    assert people.findings.left_out == {
+        "of a category without keypoints": ["3"],
+        "a box outside its photo": ["4"],
+    }
+
+
+BAD_DETECTIONS = {
+    "a NaN score": (detection(score=NAN), "score must be a finite number. Received: nan"),
+    "a score that is a text": (detection(score="0.5"), "score must be a finite number. Received: '0.5'"),
+    "no score": (detection(score=None), "score must be a finite number. Received: None"),
+    "an unknown image": (detection(image_id=5), "there is no image with its image_id. Received: 5"),
+    "an image_id that is a text": (detection(image_id="100"), "there is no image with its image_id"),
+    "an image_id that is a list": (detection(image_id=[100]), "there is no image with its image_id"),
+    "three numbers": (detection(bbox=[1, 2, 3]), "bbox must be 4 finite numbers"),
+    "no box": (detection(bbox=None), "bbox must be 4 finite numbers"),
+    "an endless box": (detection(bbox=[1, 2, 3, INF]), "bbox must be 4 finite numbers"),
+}
+
+
+@pytest.mark.parametrize(("bad", "message"), BAD_DETECTIONS.values(), ids=BAD_DETECTIONS)
+def test_bad_detections(good, tmp_path, bad, message):
+    with pytest.raises(InputError) as caught:
+        read_detections(good, tmp_path, [detection(), bad])
+    assert f"boxes.json: detection number 1: {message}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    findings = Findings(collect=True)
+    people = read_detections(good, tmp_path, [detection(), bad, detection()], findings=findings)
+    assert [record.person_id for record in people.records] == [0, 2]
+    assert sum(findings.errors.values(), []) == [str(caught.value)]
+
+
+@pytest.mark.parametrize("document", [{}, {"annotations": []}, [[1, 2, 3, 4]], [detection(), None], 5, None])
+def test_jsons_that_are_no_detections(good, tmp_path, document):
+    with pytest.raises(InputError, match="boxes.json: is no json of detections"):
+        read_detections(good, tmp_path, document)
+
+
+def test_no_detections(good, tmp_path):
+    with pytest.raises(InputError, match="boxes.json: holds no person"):
+        read_detections(good, tmp_path, [])
+    with pytest.raises(InputError, match="boxes.json: is not JSON"):
+        (tmp_path / "boxes.json").write_text("[")
+        read_changed(good, tmp_path, lambda content: None, detections=tmp_path / "boxes.json")
+    with pytest.raises(InputError, match="nowhere.json: cannot be read"):
+        read_changed(good, tmp_path, lambda content: None, detections=tmp_path / "nowhere.json")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b'"images"', b"[" * 100_000])
 def test_files_that_are_no_coco_json(good, tmp_path, content):
     path = tmp_path / "annotations.json"
@@ -194,10 +393,7 @@ def test_a_folder_that_is_no_data_set(good, tmp_path, missing):
 
 
 def test_real_photos():
-    data = Path(os.environ.get("FLPN_DATA", Path(__file__).parents[3] / "shared" / "data")) / "coco_train"
-    if not data.is_dir():
-        pytest.skip(f"no {data}; set FLPN_DATA to a folder with coco_train/")
-    people = read_people(data)
+    people = read_people(real_data("coco_train"))
     skeleton, records = people.skeleton, people.records
     assert skeleton.name == "coco_17"
     assert len(records) == 670  # its README's number of labelled people
