@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-lowest bench check-wheel lint format clean
+.PHONY: help demo test test-lowest bench bench-data check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,10 @@ test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 
 bench: .venv-demo/.done  ## latency of the shipped models, one thread, interleaved
 	.venv-demo/bin/python benchmarks/latency.py
+
+DATA ?= ../shared/data/people
+bench-data: .venv/.done  ## the training pipeline beside a loader in OpenCV, on DATA
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/data_pipeline.py $(DATA)
 
 check-wheel:  ## the wheel in an empty environment: a pose without TensorFlow
 	rm -rf build dist .venv-wheel && $(PYTHON) -m venv .venv-wheel

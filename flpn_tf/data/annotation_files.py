@@ -47,8 +47,23 @@ def parse_json(content: bytes, path: Path):
         raise InputError(f"{path}: is not JSON ({error})") from error
 
 
-def photo_path(root: Path, name, where: str) -> Path:
-    """`root / name`, inside `root`.
+def is_url(path) -> bool:
+    """Whether a file or folder, such as "gs://bucket/photos", is Beam's to read, not the system's."""
+    return "://" in str(path)
+
+
+def photo_folder(images) -> Path | str:
+    """What readers put the photos' names behind; a URL stays a text, which `Path` would spoil."""
+    return str(images).rstrip("/") if is_url(images) else Path(images)
+
+
+def in_folder(root: Path | str, name) -> Path | str:
+    """A photo in a `photo_folder`."""
+    return f"{root}/{name}" if isinstance(root, str) else root / name
+
+
+def photo_path(root: Path | str, name, where: str) -> Path | str:
+    """`name` in `root`, a `photo_folder`.
 
     Raises:
         BadEntry: `name` is no text, absolute, or goes through `..`.
@@ -61,18 +76,20 @@ def photo_path(root: Path, name, where: str) -> Path:
             "bad file name",
             f"{where}: file_name must stay inside the image folder. Received: {short(name)}",
         )
-    return root / path
+    return in_folder(root, path)
 
 
 def existing_photos(records: list[PersonRecord], source: Path, findings: Findings) -> list[PersonRecord]:
     """Those of the records whose photo is there; the others are an error of `findings`.
+
+    A URL counts as there; only who reads it finds out.
 
     Raises:
         InputError: photos are missing, unless errors are collected; it says how many, and the first.
     """
     paths = dict.fromkeys(record.image for record in records)
     # `Path.is_file` raises for a name too long.
-    missing = {path for path in paths if not os.path.isfile(path)}  # noqa: PTH113
+    missing = {path for path in paths if not is_url(path) and not os.path.isfile(path)}  # noqa: PTH113
     if not missing:
         return records
     if not findings.collect:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from flpn_tf.data.check import CheckResult, Progress, check_data
+from flpn_tf.data.check import CheckResult, check_data
+from flpn_tf.data.check_photos import Progress
 from flpn_tf.data.findings import Kinds
 from flpn_tf.runtime import files
 
@@ -88,7 +89,7 @@ def _joint_table(joints: dict[str, dict]) -> Iterator[str]:
 
 
 def _pair_table(pairs: list[dict]) -> Iterator[str]:
-    """Without flip pairs, nothing."""
+    """Without pairs that are known to be left and right, nothing."""
     if not pairs:
         return
     names = [_printable(f"{pair['left']}, {pair['right']}") for pair in pairs]

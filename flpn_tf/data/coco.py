@@ -11,6 +11,7 @@ from flpn_tf.data.annotation_files import (
     existing_photos,
     numbers,
     parse_json,
+    photo_folder,
     photo_path,
     read_annotations,
     short,
@@ -22,7 +23,7 @@ from flpn_tf.skeleton import Skeleton
 
 
 class _Photo(NamedTuple):
-    path: Path
+    path: Path | str
     width: float
     height: float
 
@@ -38,7 +39,7 @@ def read_coco(annotations, images, detections=None, findings: Findings | None = 
     Args:
         annotations: the json; its `categories` name the keypoints. Beside `keypoints` and `skeleton` a
             category may give `flip_pairs` (0-based) and `sigmas`, as in `Skeleton.from_coco_category`.
-        images: folder of the photos.
+        images: folder of the photos, or its URL; those of a URL are not looked for.
         detections: a json list of boxes in COCO's results format. The people are then its boxes of the
             categories with keypoints, in that file's order, each with its score and nothing labelled.
         findings: where what is wrong is kept; by default the first error is raised.
@@ -51,7 +52,7 @@ def read_coco(annotations, images, detections=None, findings: Findings | None = 
             keypoint names, a file name that leaves the folder, a missing photo, or no person left. Where
             findings are collected, only what concerns the whole file.
     """
-    source, root = Path(annotations), Path(images)
+    source, root = Path(annotations), photo_folder(images)
     findings = Findings() if findings is None else findings
     content, sha256 = read_annotations(source)
     document = _check_document(parse_json(content, source), source)
@@ -205,7 +206,7 @@ def _entries(entries: list, kind: str, findings: Findings):
             yield entry_id, entry, f"{kind} {entry_id}"
 
 
-def _read_photo(image: dict, root: Path, where: str) -> _Photo:
+def _read_photo(image: dict, root: Path | str, where: str) -> _Photo:
     path = photo_path(root, image.get("file_name"), where)
     stated = [image.get("width"), image.get("height")]
     size = numbers(stated, 2, "bad image size", f"{where}: width and height")

@@ -63,8 +63,10 @@ def show(
 @app.command()
 def prepare(
     data: Data,
-    output: Annotated[Path, typer.Argument(help="Folder to make; the same command goes on in it.")],
-    images: Images = None,
+    output: Annotated[str, typer.Argument(help="Folder to make; the same command goes on in it.")],
+    images: Annotated[
+        str | None, typer.Option(help="Folder of the photos; default: images/ beside the annotations.")
+    ] = None,
     split: Split = None,
     whole_photos: Annotated[
         bool, typer.Option("--whole-photos", help="Store whole photos, not the part around each person.")
@@ -84,6 +86,9 @@ def prepare(
     shard_size: Annotated[int, typer.Option(help="Records a file.")] = 1024,
     seed: Annotated[int, typer.Option(help="Of the stored order.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Processes; default: one a processor.")] = None,
+    beam: Annotated[
+        str | None, typer.Option(help="Apache Beam's options: run as a pipeline (extra beam).")
+    ] = None,
 ) -> None:
     """Write TFRecords that training reads at full speed; goes on where it was interrupted."""
     from flpn_tf.cli import needs_tensorflow

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from flpn_tf.data.annotation_files import BadEntry, existing_photos, numbers, read_annotations
+from flpn_tf.data.annotation_files import (
+    BadEntry,
+    existing_photos,
+    in_folder,
+    is_url,
+    numbers,
+    photo_folder,
+    read_annotations,
+)
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.matlab import parse_people_array
 from flpn_tf.data.records import People, PersonRecord
@@ -42,7 +50,7 @@ def read_lsp(annotations, images, split: str = "all", findings: Findings | None 
         InputError: not such a file, no such split, a malformed value, a missing photo, nobody left, or no
             scipy. Where findings are collected, only what concerns the whole file.
     """
-    source, root = Path(annotations), Path(images)
+    source, root = Path(annotations), photo_folder(images)
     findings = Findings() if findings is None else findings
     content, sha256 = read_annotations(source)
     joints = parse_people_array(content, source, "joints", (3, 14), (14, 3))
@@ -58,7 +66,7 @@ def read_lsp(annotations, images, split: str = "all", findings: Findings | None 
     digits = _digits(root, 5 if extended else 4)
     records = []
     for place in range(first, end):
-        photo = root / f"im{place + 1:0{digits}d}.jpg"
+        photo = in_folder(root, f"im{place + 1:0{digits}d}.jpg")
         try:
             keypoints = _keypoints(joints[place], extended, f"{source}: person {place}")
         except BadEntry as error:
@@ -95,7 +103,9 @@ def _box(points: np.ndarray) -> np.ndarray:
     return np.concatenate([(low + high) / 2 - size / 2, size])
 
 
-def _digits(root: Path, usual: int) -> int:
+def _digits(root: Path | str, usual: int) -> int:
     """How many digits the photos' names have: those of the first photo, wherever it is there."""
+    if is_url(root):
+        return usual
     lengths = (usual, 9 - usual)
     return next((digits for digits in lengths if (root / f"im{1:0{digits}d}.jpg").is_file()), usual)

@@ -6,6 +6,7 @@ OUT/people-00000-of-00025.tfrecord  …
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from flpn_tf.skeleton import Skeleton
 MANIFEST = "manifest.json"
 VERSION = 1
 CROPS, PHOTOS = "crops", "photos"
+_SHARD = re.compile(r"[\w-][\w.-]*", re.ASCII)
+_AGAIN = "prepare the data again, into a new folder"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class PreparedPeople:
         bytes: of all shards.
         sha256: of the shards' contents, the skeleton and the kind: the same for equal data.
         reach: for CROPS, the largest augmentation that stays inside the crops.
+        image_size: for CROPS, (height, width) of the input they are for; others of its shape will do.
+        padding: for CROPS, the largest.
     """
 
     folder: Path
@@ -44,6 +49,8 @@ class PreparedPeople:
     bytes: int
     sha256: str
     reach: Augmentation | None
+    image_size: tuple[int, int] | None
+    padding: float | None
 
     def __len__(self) -> int:
         return self.people
@@ -76,6 +83,27 @@ class PreparedPeople:
                 )
 
 
+    def check_crop(self, image_size: tuple[int, int], padding: float) -> None:
+        """Refuses a network input that would show what the stored crops have cut away.
+
+        Raises:
+            InputError: naming both.
+        """
+        if self.image_size is None:
+            return
+        (height, width), (stored_height, stored_width) = image_size, self.image_size
+        if height * stored_width != width * stored_height:
+            raise InputError(
+                f"{self.folder}: its crops were prepared for the shape of {stored_height}x{stored_width}; "
+                "prepare them again with --image-size, or with --whole-photos. "
+                f"Received: image_size {height}x{width}"
+            )
+        if padding > self.padding:
+            raise InputError(
+                f"{self.folder}: its crops were prepared with padding {self.padding:g}. Received: {padding:g}"
+            )
+
+
 def is_prepared(data) -> bool:
     """Whether `data` is a folder that `flpn data prepare` made."""
     return (Path(data) / MANIFEST).is_file()
@@ -100,42 +128,71 @@ def open_prepared(folder) -> PreparedPeople:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not JSON ({error}); prepare the data again") from error
+        raise InputError(f"{path}: is not JSON ({error}); {_AGAIN}") from error
     version = values.get("manifest_version") if isinstance(values, dict) else None
     if version != VERSION:
         raise InputError(
-            f"{path}: this release reads manifest_version {VERSION}; prepare the data again. "
+            f"{path}: this release reads manifest_version {VERSION}; {_AGAIN}. "
             f"Received: {version!r}"
         )
     try:
         skeleton = Skeleton.from_dict(values["skeleton"])
-        shards = [{key: shard[key] for key in ("name", "bytes", "sha256")} for shard in values["shards"]]
-        names = tuple(Path(shard["name"]).name for shard in shards)
+        shards = values["shards"]
+        crops = {CROPS: True, PHOTOS: False}[values["kind"]]
+        options = values["options"]
         prepared = PreparedPeople(
             folder=folder,
-            kind={CROPS: CROPS, PHOTOS: PHOTOS}[values["kind"]],
+            kind=values["kind"],
             skeleton=skeleton,
-            shards=names,
-            records=int(values["records"]),
-            people=int(values["people"]),
-            bytes=sum(shard["bytes"] for shard in shards),
+            shards=tuple(_name(shard) for shard in shards),
+            records=_total(values, "records"),
+            people=_total(values, "people"),
+            bytes=sum(_count(shard, "bytes") for shard in shards),
             sha256=manifest_digest(shards, skeleton, values["kind"]),
-            reach=Augmentation(**values["reach"]) if values["kind"] == CROPS else None,
+            reach=Augmentation(**values["reach"]) if crops else None,
+            image_size=_size(options["image_size"]) if crops else None,
+            padding=float(options["padding"]) if crops else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is damaged ({error!r}); prepare the data again") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error
     if prepared.sha256 != values.get("sha256"):
-        raise InputError(f"{path}: its checksum is not that of its shards; prepare the data again")
+        raise InputError(f"{path}: its checksum is not that of its shards; {_AGAIN}")
     for shard in shards:
-        _check_length(folder / Path(shard["name"]).name, shard["bytes"])
+        _check_length(folder / shard["name"], shard["bytes"])
     return prepared
+
+
+def _name(shard: dict) -> str:
+    if not _SHARD.fullmatch(shard["name"]):
+        raise ValueError(f"shard name {shard['name']!r}")
+    return shard["name"]
+
+
+def _count(values: dict, key: str) -> int:
+    if type(values[key]) is not int or values[key] < 0:
+        raise ValueError(f"{key} {values[key]!r}")
+    return values[key]
+
+
+def _total(values: dict, key: str) -> int:
+    total = sum(_count(shard, key) for shard in values["shards"])
+    if not total or total != values[key]:
+        raise ValueError(f"{key} {values[key]!r}, and {total} in its shards")
+    return total
+
+
+def _size(values: list) -> tuple[int, int]:
+    height, width = values
+    if not (type(height) is type(width) is int and height > 0 and width > 0):
+        raise ValueError(f"image_size {values!r}")
+    return height, width
 
 
 def damaged_shard(prepared: PreparedPeople) -> InputError | None:
     """The error that names the first shard whose content is not what the manifest says, or None."""
     values = json.loads(prepared.source.read_text(encoding="utf-8"))
     for shard in values["shards"]:
-        path = prepared.folder / Path(shard["name"]).name
+        path = prepared.folder / shard["name"]
         try:
             _check_length(path, shard["bytes"])
             with path.open("rb") as stream:
@@ -143,7 +200,7 @@ def damaged_shard(prepared: PreparedPeople) -> InputError | None:
         except InputError as error:
             return error
         if digest != shard["sha256"]:
-            return InputError(f"{path}: its content has changed since it was prepared; {_again(path)}")
+            return InputError(f"{path}: its content has changed since it was prepared; {_AGAIN}")
     return None
 
 
@@ -151,10 +208,6 @@ def _check_length(path: Path, length: int) -> None:
     try:
         found = path.stat().st_size
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {_again(path)}") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
     if found != length:
-        raise InputError(f"{path}: is cut or overwritten, {length} bytes were written; {_again(path)}")
-
-
-def _again(path: Path) -> str:
-    return f"remove it and {MANIFEST}, and run flpn data prepare again"
+        raise InputError(f"{path}: is cut or overwritten, {length} bytes were written; {_AGAIN}")

@@ -13,6 +13,7 @@ from flpn_tf.data.annotation_files import (
     existing_photos,
     numbers,
     parse_json,
+    photo_folder,
     photo_path,
     read_annotations,
     short,
@@ -56,7 +57,7 @@ def read_mpii(
         InputError: not such a file, no such split, a missing or malformed value, a missing photo, nobody
             left, or no scipy for a .mat. Where findings are collected, only what concerns the whole file.
     """
-    source, root = Path(annotations), Path(images)
+    source, root = Path(annotations), photo_folder(images)
     findings = Findings() if findings is None else findings
     content, sha256 = read_annotations(source)
     if is_mat(content, source):
@@ -84,7 +85,7 @@ def read_mpii(
     return People(existing_photos(records, source, findings), source, sha256, findings)
 
 
-def _record(image_id, person_id, photo, person: dict, root: Path, where: str, findings: Findings):
+def _record(image_id, person_id, photo, person: dict, root: Path | str, where: str, findings: Findings):
     """The PersonRecord of what `mat_person` returns, or None where the protocol leaves it out."""
     keypoints = np.zeros((len(MPII_16), 3))
     keypoints[:, 2] = person["v"]

@@ -47,9 +47,15 @@ def photo_size(encoded):
 
 def orientation(encoded):
     """The EXIF orientation, int32 1–8, of a JPEG's or PNG's content; 1 where it has none or a damaged one."""
-    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEADER), tf.uint8), tf.int32)
+    head = tf.strings.substr(encoded, 0, _HEADER)
+    # The walk through the header takes longer than decoding a small photo, and few photos need it.
+    may_have = tf.strings.regex_full_match(head, rb"\C*(Exif|eXIf)\C*")
+    return tf.cond(may_have, lambda: _exif_orientation(head, _is_png(encoded)), lambda: tf.constant(1))
+
+
+def _exif_orientation(head, is_png):
+    header = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
     total = tf.size(header)
-    is_png = _is_png(encoded)
 
     def number(place, count, end, little=None):
         """`count` bytes as a number, 0 for those at or behind `end`."""

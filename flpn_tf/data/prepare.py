@@ -15,7 +15,8 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from flpn_tf.data.annotation_files import BadEntry
+from flpn_tf.data.annotation_files import BadEntry, is_url
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.manifest import (
     CROPS,
@@ -42,7 +43,8 @@ from flpn_tf.runtime.files import write_atomically
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 PREPARING = "preparing.json"
-_TEMPORARY = ".flpn."
+TEMPORARY = ".flpn."  # begins the names of what the next call, or the end, removes
+_IDS = 1 << 63
 
 Photo = list[PersonRecord]  # the people of one record
 
@@ -91,21 +93,42 @@ def prepare(
         InputError: bad data, a bad photo, or an output of other data or options.
     """
     options = StoredPhoto() if options is None else options
+    for place in (output, images):
+        if is_url(place):
+            raise InputError(f"{place}: is a URL, which only --beam reads and writes")
     output = Path(output)
-    if shard_size < 1 or (jobs is not None and jobs < 1):
-        raise InputError(f"shard_size and jobs are at least 1. Received: {shard_size} and {jobs}")
-    findings = Findings(collect=skip_bad)
-    people = read_people(data, images, split, findings)
-    plan = make_plan(people, options, shard_size, seed)
+    people, plan = read_plan(data, options, images, split, skip_bad, shard_size, seed, jobs)
     if (output / MANIFEST).exists():
         return _finished(output, plan)
     _begin(output, plan)
-    unfinished = [i for i, name in enumerate(plan.names) if not (output / f"{name}.json").exists()]
+    unfinished = [i for i, name in enumerate(plan.names) if not _is_written(output, name)]
     with _progress(plan, unfinished) as advance:
         for number in _written(output, plan, unfinished, options, skip_bad, jobs or os.cpu_count() or 1):
             advance(number)
     finish(output, plan, people)
     return open_prepared(output)
+
+
+def read_plan(
+    data, options: StoredPhoto, images, split, skip_bad: bool, shard_size: int, seed: int, jobs=None
+) -> tuple[People, Plan]:
+    """What `prepare` does before it touches the output; the arguments are its own."""
+    if shard_size < 1 or (jobs is not None and jobs < 1):
+        raise InputError(f"shard_size and jobs are at least 1. Received: {shard_size} and {jobs}")
+    if seed < 0:
+        raise InputError(f"seed must be at least 0. Received: {seed}")
+    people = _read(data, images, split, Findings(collect=skip_bad))
+    return people, make_plan(people, options, shard_size, seed)
+
+
+def _read(data, images, split, findings: Findings) -> People:
+    try:
+        return read_people(data, images, split, findings)
+    except InputError as error:
+        bad = [message for messages in findings.errors.values() for message in messages]
+        if not bad:
+            raise
+        raise InputError(f"{error}; {len(bad)} were bad, first {bad[0]}") from error
 
 
 def make_plan(people: People, options: StoredPhoto, shard_size: int, seed: int) -> Plan:
@@ -120,9 +143,13 @@ def make_plan(people: People, options: StoredPhoto, shard_size: int, seed: int) 
     order = np.random.default_rng(seed).permutation(len(units))
     # Equal shards, rather than a last one of a few records.
     shards = np.array_split(order, -(-len(units) // shard_size))
+    ids = [[record.image_id, record.person_id] for record in people.records]
     identity = {
+        "manifest_version": VERSION,
         "source": people.source.name,
         "source_sha256": people.sha256,
+        # A split of the source is other data.
+        "ids_sha256": hashlib.sha256(json.dumps(ids).encode()).hexdigest(),
         "kind": PHOTOS if options.whole else CROPS,
         "options": dataclasses.asdict(options) | {"shard_size": shard_size, "seed": seed},
         "skeleton": people.skeleton.to_dict(),
@@ -132,8 +159,16 @@ def make_plan(people: People, options: StoredPhoto, shard_size: int, seed: int) 
     return Plan(identity, [[units[i] for i in shard] for shard in shards])
 
 
-def encode_photo(photo: Photo, options: StoredPhoto) -> bytes:
+def read_photo(source: Path | str) -> bytes:
+    """A photo's file."""
+    return Path(source).read_bytes()
+
+
+def encode_photo(photo: Photo, options: StoredPhoto, read: Callable = read_photo) -> bytes:
     """The serialised record of a photo's people: what every shard is made of, wherever that runs.
+
+    Args:
+        read: gives a photo's content, or raises OSError where it cannot be had.
 
     Raises:
         BadEntry: the photo is missing, damaged, or not what the annotations say.
@@ -142,9 +177,12 @@ def encode_photo(photo: Photo, options: StoredPhoto) -> bytes:
 
     source = photo[0].image
     try:
-        content = Path(source).read_bytes()
+        content = read(source)
     except OSError as error:
         raise BadEntry("bad photo", f"Cannot read the image {source}: {error.strerror}") from error
+    for number in (photo[0].image_id, *(person.person_id for person in photo)):
+        if not -_IDS <= number < _IDS:
+            raise BadEntry("bad id", f"{source}: an id must be a number of 64 bits. Received: {number}")
     encoded, people = store(content, photo, options)
     if encoded is content and not _tensorflow_decodes(encoded):
         encoded, people = store(content, photo, options, keep_bytes=False)
@@ -163,7 +201,7 @@ def _tensorflow_decodes(encoded: bytes) -> bool:
 
 
 def encode_shard(
-    photos: Iterable[Photo], options: StoredPhoto, skip_bad: bool, report: dict
+    photos: Iterable[Photo], options: StoredPhoto, skip_bad: bool, report: dict, read: Callable = read_photo
 ) -> Iterator[bytes]:
     """The records of a shard; fills in `report` meanwhile.
 
@@ -173,7 +211,7 @@ def encode_shard(
     report |= {"records": 0, "people": 0, "bad": []}
     for photo in photos:
         try:
-            record = encode_photo(photo, options)
+            record = encode_photo(photo, options, read)
         except BadEntry as error:
             ids = ", ".join(str(person.person_id) for person in photo)
             message = f"{error} (person {ids})"
@@ -186,22 +224,31 @@ def encode_shard(
             yield record
 
 
-def write_shard(output: Path, name: str, photos: list[Photo], options: StoredPhoto, skip_bad: bool) -> None:
+def write_shard(
+    output: Path,
+    name: str,
+    photos: list[Photo],
+    options: StoredPhoto,
+    skip_bad: bool,
+    read: Callable = read_photo,
+) -> None:
     """Writes one shard and then its report, each whole or not at all."""
     import tensorflow as tf
 
     report: dict = {"name": f"{name}.tfrecord"}
-    handle, temporary = tempfile.mkstemp(dir=output, prefix=_TEMPORARY)
+    handle, temporary = tempfile.mkstemp(dir=output, prefix=TEMPORARY)
     os.close(handle)
     try:
         with tf.io.TFRecordWriter(temporary) as writer:
-            for record in encode_shard(photos, options, skip_bad, report):
+            for record in encode_shard(photos, options, skip_bad, report, read):
                 writer.write(record)
         with Path(temporary).open("rb") as stream:
             report["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
         report["bytes"] = Path(temporary).stat().st_size
         Path(temporary).chmod(0o644)
         Path(temporary).replace(output / report["name"])
+    except tf.errors.OpError as error:  # no space left, for one
+        raise InputError(f"{output}: cannot be written ({error.message})") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
     write_atomically(output / f"{name}.json", json.dumps(report).encode())
@@ -214,6 +261,16 @@ def finish(output: Path, plan: Plan, people: People) -> None:
         InputError: every photo was bad.
     """
     reports = [json.loads((output / f"{name}.json").read_text()) for name in plan.names]
+    write_atomically(output / MANIFEST, merge(reports, plan, people))
+    _clean(output, plan)
+
+
+def merge(reports: list[dict], plan: Plan, people: People) -> bytes:
+    """The manifest's content, of the reports on all shards in their order.
+
+    Raises:
+        InputError: every photo was bad.
+    """
     kept = sum(report["people"] for report in reports)
     bad = [entry for report in reports for entry in report["bad"]]
     bad += [
@@ -228,7 +285,6 @@ def finish(output: Path, plan: Plan, people: People) -> None:
     ]
     skeleton, kind = people.skeleton, plan.identity["kind"]
     manifest = {
-        "manifest_version": VERSION,
         **plan.identity,
         "people_in_source": len(people),
         "people": kept,
@@ -239,19 +295,25 @@ def finish(output: Path, plan: Plan, people: People) -> None:
         "shards": shards,
         "sha256": manifest_digest(shards, skeleton, kind),
     }
-    write_atomically(output / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
-    _clean(output, plan)
+    return (json.dumps(manifest, indent=1) + "\n").encode()
 
 
 def _finished(output: Path, plan: Plan) -> PreparedPeople:
     """What a finished call left, if it was of the same data."""
-    manifest = json.loads((output / MANIFEST).read_text())
-    stored = {key: manifest.get(key) for key in plan.identity} | {"people": manifest.get("people_in_source")}
-    if stored != plan.identity:
-        _refuse(output)
+    prepared = open_prepared(output)
+    check_same(output, (output / MANIFEST).read_bytes(), plan)
     _clean(output, plan)  # it may have been killed between the manifest and this
     print(f"{output}: is already prepared", file=sys.stderr)
-    return open_prepared(output)
+    return prepared
+
+
+def _is_written(output: Path, name: str) -> bool:
+    """Whether a shard and its report are there."""
+    try:
+        report = json.loads((output / f"{name}.json").read_text())
+        return (output / report["name"]).stat().st_size == report["bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _begin(output: Path, plan: Plan) -> None:
@@ -259,25 +321,38 @@ def _begin(output: Path, plan: Plan) -> None:
         output.mkdir(parents=True, exist_ok=True)
         stored = output / PREPARING
         if stored.exists():
-            if json.loads(stored.read_text()) != plan.identity:
-                _refuse(output)
-        elif any(output.iterdir()):
+            check_same(output, stored.read_bytes(), plan)
+        elif any(not path.name.startswith(TEMPORARY) for path in output.iterdir()):
             raise InputError(f"{output}: is not empty; choose a new folder")
         write_atomically(stored, json.dumps(plan.identity).encode())
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
-    for left in output.glob(f"{_TEMPORARY}*"):
+    for left in output.glob(f"{TEMPORARY}*"):
         left.unlink(missing_ok=True)
 
 
-def _refuse(output: Path):
-    raise InputError(f"{output}: holds other data, or was prepared with other options; choose a new folder")
+def check_same(output: Path | str, content: bytes, plan: Plan) -> None:
+    """Refuses an output whose PREPARING or MANIFEST, of this content, is of another plan.
+
+    Raises:
+        InputError: naming the output.
+    """
+    try:
+        stored = json.loads(content)
+        people = stored.get("people_in_source", stored.get("people"))  # a manifest has both
+        same = {key: stored.get(key) for key in plan.identity} | {"people": people} == plan.identity
+    except (ValueError, AttributeError):
+        same = False
+    if not same:
+        raise InputError(
+            f"{output}: holds other data, or was prepared with other options; choose a new folder"
+        )
 
 
 def _clean(output: Path, plan: Plan) -> None:
     for path in [output / f"{name}.json" for name in plan.names] + [output / PREPARING]:
         path.unlink(missing_ok=True)
-    for left in output.glob(f"{_TEMPORARY}*"):
+    for left in output.glob(f"{TEMPORARY}*"):
         left.unlink(missing_ok=True)
 
 
@@ -293,7 +368,8 @@ def _written(output, plan: Plan, numbers, options, skip_bad: bool, jobs: int) ->
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(min(jobs, len(tasks)), context, initializer=_start_worker)
     try:
-        futures = {executor.submit(write_shard, *task): number for number, task in tasks.items()}
+        with _workers_deaf_to_interrupts():
+            futures = {executor.submit(write_shard, *task): number for number, task in tasks.items()}
         for future in as_completed(futures):
             future.result()
             yield futures[future]
@@ -306,13 +382,32 @@ def _written(output, plan: Plan, numbers, options, skip_bad: bool, jobs: int) ->
         executor.shutdown(wait=False, cancel_futures=True)
 
 
+@contextlib.contextmanager
+def _workers_deaf_to_interrupts():
+    """Ctrl-C reaches every process of the terminal; one that starts meanwhile would print a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
-    # Ctrl-C reaches every process of the terminal; a worker has nothing to say about it.
+    # A worker has nothing to say about Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with discard_native_stderr():
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.set_visible_devices([], "GPU")  # each worker would take all of its memory
+
+
+def _end_with_parent() -> None:
+    """A killed process leaves its workers waiting for ever, and writing after the call that goes on."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ class PersonRecord:
     """One person in one photo.
 
     Attributes:
-        image: the photo's path.
+        image: the photo's path; a text where it is a URL, which only `flpn data prepare --beam` reads.
         image_id, person_id: ids of the data set, or places in it (from 0) where it has none.
         box: (4,) float64 [x, y, w, h], image pixels.
         area: of the person's segment, square image pixels (what OKS divides by); of the box where the
@@ -27,7 +27,7 @@ class PersonRecord:
         head_box: (4,) float64 [x, y, w, h] (MPII: what PCKh divides by), or None.
     """
 
-    image: Path
+    image: Path | str
     image_id: int
     person_id: int
     box: np.ndarray

@@ -41,7 +41,7 @@ def encode_example(encoded: bytes, name: str, photo_id: int, people: Sequence[di
 
     features = {
         "photo/encoded": text(encoded),
-        "photo/name": text(name.encode()),
+        "photo/name": text(name.encode(errors="backslashreplace")),
         "photo/id": integers([photo_id]),
         "people/id": integers([person["id"] for person in people]),
         "people/box": floats("box"),

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from flpn_tf.data.annotation_files import read_annotations, short
+from flpn_tf.data.annotation_files import is_url, photo_folder, read_annotations, short
 from flpn_tf.data.coco import read_coco
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.lsp import read_lsp
@@ -25,7 +25,7 @@ def read_people(data, images=None, split: str | None = None, findings: Findings 
             there: `annotations.json` (COCO), one .mat with the variable RELEASE (MPII) or joints (LSP),
             `annot/train.json` or `annot/valid.json` (MPII as the code of Xiao et al. 2018 has it).
         images: folder of the photos; by default `images/` in the data set's folder or beside the annotation
-            file, for `annot/*.json` also beside that folder.
+            file, for `annot/*.json` also beside that folder. A URL is taken as it is.
         split: for MPII's .mat "train" (default), "test" or "all"; for LSP "train", "test" or "all"
             (default); for a folder with both `annot/*.json` "train" or "valid", which must then be given.
             Other formats have none.
@@ -41,8 +41,8 @@ def read_people(data, images=None, split: str | None = None, findings: Findings 
     source = annotations = Path(data)
     if _is_folder(source):
         annotations, split = _annotations_of(source, split)
-    root = _images_beside(annotations) if images is None else Path(images)
-    if not _is_file(annotations) or not _is_folder(root):
+    root = _images_beside(annotations) if images is None else photo_folder(images)
+    if not _is_file(annotations) or not (is_url(root) or _is_folder(root)):
         raise InputError(
             f"{source}: a data set is a folder with annotations.json (COCO), a .mat of MPII or LSP, or "
             "annot/train.json or annot/valid.json (MPII), and images/; give one that has both, or the "
@@ -71,8 +71,11 @@ def open_people(data, images=None, split: str | None = None) -> People | Prepare
     """What to train on: a folder that `flpn data prepare` made, or else `read_people`.
 
     Raises:
-        InputError: as `open_prepared` or `read_people`; or `images` or `split` beside a prepared folder.
+        InputError: as `open_prepared` or `read_people`; `images` or `split` beside a prepared folder; or
+            `images` that are a URL.
     """
+    if is_url(images):
+        raise InputError(f"{images}: photos are trained on from a URL only after flpn data prepare --beam")
     if not is_prepared(data):
         return read_people(data, images, split)
     if images is not None or split is not None:

@@ -18,6 +18,7 @@ from flpn_tf.errors import InputError
 from flpn_tf.runtime.images import decode_image, refused_damage
 
 _BORDER = 2  # photo pixels around the part, for the bilinear neighbours
+_LONGEST_SIDE = 65500  # that JPEG encoders write
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class StoredPhoto:
             raise InputError(f"image_size must be [height, width]. Received: {list(self.image_size)}")
         if not 1 <= self.quality <= 100:
             raise InputError(f"quality must be in 1–100. Received: {self.quality}")
-        if not self.detail > 0 or not self.padding > 0:
+        if not 0 < self.detail < np.inf or not 0 < self.padding < np.inf:
             raise InputError(
-                f"detail and padding must be above 0. Received: {self.detail:g} and {self.padding:g}"
+                f"detail and padding must be above 0, and finite. "
+                f"Received: {self.detail:g} and {self.padding:g}"
             )
 
 
@@ -84,6 +86,11 @@ def store(
     picture = photo[top:bottom, left:right]
     if zoom < 1:
         picture = cv2.resize(picture, size.tolist(), interpolation=cv2.INTER_AREA)
+    if size.max() > _LONGEST_SIDE:
+        raise BadEntry(
+            "bad photo",
+            f"{source}: a JPEG has sides of at most {_LONGEST_SIDE} pixels. Received: {size[0]}x{size[1]}",
+        )
     encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, options.quality]
     )[1].tobytes()
@@ -91,7 +98,7 @@ def store(
     return encoded, [_moved(person, np.array([left, top]), scale) for person in people]
 
 
-def _decode(content: bytes, source: Path, stated: tuple[int, int] | None) -> np.ndarray:
+def _decode(content: bytes, source: Path | str, stated: tuple[int, int] | None) -> np.ndarray:
     header = read_header(content)
     try:
         if header is not None:

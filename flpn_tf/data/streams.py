@@ -1,5 +1,6 @@
 """The people of a data set in training order, photos still encoded: raw files or prepared shards."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ def _raw(people: People, order: Order) -> tf.data.Dataset:
     """Any place of the order can be computed by itself, so skipping costs nothing."""
     count = len(people)
     names = tf.constant([_name(record.image, record.person_id) for record in people.records])
-    photos = tf.constant([str(record.image) for record in people.records])
+    photos = tf.constant([os.fsencode(record.image) for record in people.records])
     boxes = tf.constant(np.stack([record.box for record in people.records]), tf.float32)
     keypoints = tf.constant(np.stack([record.keypoints for record in people.records]), tf.float32)
 
@@ -79,8 +80,9 @@ def _raw(people: People, order: Order) -> tf.data.Dataset:
     return places.batch(order.batch_size, drop_remainder=order.drop_remainder).map(entries)
 
 
-def _name(photo, person) -> str:
-    return f"{photo}, person {person}"
+def _name(photo, person) -> bytes:
+    # A file's name need not be UTF-8.
+    return f"{photo}, person {person}".encode(errors="backslashreplace")
 
 
 def _prepared(people: PreparedPeople, order: Order) -> tf.data.Dataset:

@@ -1,12 +1,16 @@
 """Skeletons drawn on photos."""
 
+import re
+
 import cv2
 import numpy as np
 
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
+from flpn_tf.skeleton import Skeleton
 
 # RGB; sides are the person's own left and right.
 _LEFT, _RIGHT, _MIDDLE = (255, 140, 0), (0, 160, 255), (60, 220, 90)
+_HOLE = (0, 0, 0)
 _WIDTH_PER_SIDE = 1 / 80  # line width as a fraction of the person's longer box side
 _MIN_WIDTH_PER_SIDE = 1 / 300  # …but at least this fraction of the photo's longer side
 
@@ -23,24 +27,46 @@ def draw_poses(image: np.ndarray, poses: Poses, min_score: float = KEYPOINT_THRE
         ``(H, W, 3)`` uint8 RGB.
     """
     canvas = np.ascontiguousarray(image).copy()
-    skeleton = poses.skeleton
-    colours = [_side_colour(name) for name in skeleton.names]
     for box, joints in zip(poses.boxes, poses.keypoints, strict=True):
         side = max(box[2:].max() * _WIDTH_PER_SIDE, max(image.shape[:2]) * _MIN_WIDTH_PER_SIDE)
-        width = max(1, round(side))
-        visible = joints[:, 2] > min_score
-        # OpenCV takes 32-bit coordinates; a joint far outside the photo must not overflow them.
-        points = np.clip(np.rint(joints[:, :2]), -(2**15), 2**15).astype(int)
-        for a, b in skeleton.limbs:
-            if visible[a] and visible[b]:
-                colour = colours[a] if colours[a] == colours[b] else _MIDDLE
-                cv2.line(canvas, points[a].tolist(), points[b].tolist(), colour, width, cv2.LINE_AA)
-        for joint in np.flatnonzero(visible):
-            cv2.circle(canvas, points[joint].tolist(), width + 1, colours[joint], cv2.FILLED, cv2.LINE_AA)
+        draw_joints(canvas, joints[:, :2], joints[:, 2] > min_score, poses.skeleton, max(1, round(side)))
     return canvas
 
 
+def draw_joints(
+    canvas: np.ndarray,
+    points: np.ndarray,
+    shown: np.ndarray,
+    skeleton: Skeleton,
+    width: int,
+    hollow: np.ndarray | None = None,
+) -> None:
+    """Draws one person's limbs and joints into a picture.
+
+    Args:
+        canvas: ``(H, W, 3)`` uint8 RGB, contiguous; is changed.
+        points: ``(K, 2)``, its pixels.
+        shown: ``(K,)`` bool; the others, and limbs that touch one, are left out.
+        width: of the limbs, pixels; a joint's radius is one more, a ring's two.
+        hollow: ``(K,)`` bool, joints to draw as rings around black; by default none.
+    """
+    hollow = np.zeros(len(skeleton), bool) if hollow is None else hollow
+    colours = [_side_colour(name) for name in skeleton.names]
+    # OpenCV takes 32-bit coordinates; a joint far outside the photo must not overflow them.
+    points = np.clip(np.rint(points), -(2**15), 2**15).astype(int)
+    for a, b in skeleton.limbs:
+        if shown[a] and shown[b]:
+            colour = colours[a] if colours[a] == colours[b] else _MIDDLE
+            cv2.line(canvas, points[a].tolist(), points[b].tolist(), colour, width, cv2.LINE_AA)
+    for joint in np.flatnonzero(shown):
+        centre, radius = points[joint].tolist(), width + (2 if hollow[joint] else 1)
+        cv2.circle(canvas, centre, radius, colours[joint], cv2.FILLED, cv2.LINE_AA)
+        if hollow[joint]:
+            cv2.circle(canvas, centre, width, _HOLE, cv2.FILLED, cv2.LINE_AA)
+
+
 def _side_colour(name: str) -> tuple[int, int, int]:
-    if "left" in name.lower():
+    words = re.findall(r"[a-z]+", name.lower())
+    if "left" in name.lower() or "l" in words:
         return _LEFT
-    return _RIGHT if "right" in name.lower() else _MIDDLE
+    return _RIGHT if "right" in name.lower() or "r" in words else _MIDDLE

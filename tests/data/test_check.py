@@ -11,7 +11,7 @@ import pytest
 import synthetic_people
 from PIL import Image
 
-from flpn_tf.data import check
+from flpn_tf.data import check_photos
 from flpn_tf.data.check import check_data
 from flpn_tf.data.check_command import render, run
 from flpn_tf.errors import InputError
@@ -184,7 +184,9 @@ def test_a_huge_photo_is_refused_without_decoding(tmp_path, monkeypatch):
     folder = data_set(tmp_path)
     (folder / "images" / "3.png").write_bytes(png_header(10_000, 10_000))
     decoded = []
-    monkeypatch.setattr(check, "read_image", lambda path: decoded.append(path.name) or read_image(path))
+    monkeypatch.setattr(
+        check_photos, "read_image", lambda path: decoded.append(path.name) or read_image(path)
+    )
     findings = check_data(folder).findings
     assert sorted(decoded) == ["0.png", "1.png", "2.png", "4.png", "5.png"]
     assert "3.png has 100.0 megapixels; shrink it" in findings.errors["photo too large"][0]
@@ -387,6 +389,20 @@ def test_a_skeleton_without_pairs(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "facing" not in out
     assert "point 6         6   100.0 %" in out
+
+
+def test_flip_pairs_that_the_names_do_not_show(tmp_path):
+    """Which of such two is the left one is not known, so they neither count nor are suspected."""
+    content = many(facing=0.9)
+    names = ["head", "left_hand", "right_hand", "a", "b", "c", "d"]
+    pairs = [[1, 2], [4, 3], [5, 6]]
+    content["categories"] = [{"id": 1, "name": "person", "keypoints": names, "flip_pairs": pairs}]
+    result = check_data(synthetic_people.write(tmp_path / "data", content))
+    assert (result.errors, result.warnings) == (0, 0)
+    assert [pair["left"] for pair in result.pairs] == ["left_hand"]
+    content["categories"][0]["keypoints"] = list("abcdefg")
+    result = check_data(synthetic_people.write(tmp_path / "nameless", content))
+    assert (result.errors, result.warnings, result.pairs) == (0, 0, [])
 
 
 def test_names_cannot_break_the_table(tmp_path):
