@@ -100,10 +100,19 @@ def prepare(
 
     reach = Augmentation(rotation=rotation, scale=scale, translation=translation, half_body=half_body)
     options = StoredPhoto(whole_photos, size(image_size), reach=reach, detail=detail, quality=quality)
-    prepared = prepare(data, output, options, images, split, skip_bad, shard_size, seed, jobs)
-    print(
-        f"{prepared.people} people in {len(prepared.shards)} files, {prepared.bytes / 1e6:.1f} MB: {output}"
-    )
+    arguments = (data, output, options, images, split, skip_bad, shard_size, seed)
+    if beam is None:
+        prepared = prepare(*arguments, jobs)
+        people, files, stored = prepared.people, len(prepared.shards), prepared.bytes
+    elif jobs is not None:
+        raise InputError("--jobs is for one machine; with --beam its options say how many workers there are")
+    else:
+        from flpn_tf.data.prepare_beam import prepare_beam
+
+        manifest = prepare_beam(*arguments, beam)
+        people, files = manifest["people"], len(manifest["shards"])
+        stored = sum(shard["bytes"] for shard in manifest["shards"])
+    print(f"{people} people in {files} files, {stored / 1e6:.1f} MB: {output}")
 
 
 def size(text: str) -> tuple[int, int]:

@@ -107,11 +107,12 @@ def _pipeline(beam_options: str, places: list) -> beam.Pipeline:
             options = PipelineOptions(shlex.split(beam_options))
             # What the workers call is imported there.
             options.view_as(SetupOptions).save_main_session = False
+            options.get_all_options()
             pipeline = beam.Pipeline(options=options)
         for place in filter(is_url, places):
             FileSystems.get_filesystem(str(place))
     except SystemExit as error:  # of argparse
-        raise InputError(f"--beam: {_last_line(said.getvalue())}") from error
+        raise InputError(f"--beam: {_last_line(said.getvalue()).rpartition('error: ')[2]}") from error
     except (ValueError, ImportError, AttributeError) as error:
         raise InputError(f"--beam: {' '.join(str(error).split())}") from error
     return pipeline

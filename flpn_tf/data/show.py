@@ -7,6 +7,7 @@ One row a person, every crop and heatmap of it from the pipeline that `fit` gets
 """
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,10 +106,11 @@ def run(
 def choose(people: People | PreparedPeople, count: int, rng: np.random.Generator) -> Choice:
     """Picks people at random; of prepared ones, `count` that are stored one after the other."""
     if isinstance(people, PreparedPeople):
-        # The stored order is random. Only one shard is read, and no more of it than need be.
+        # The stored order is random. Reading starts with another shard and goes on to a place in it.
         start = rng.integers(len(people.shards))
-        first = rng.integers(max(1, people.people // len(people.shards) // count))
         shards = people.shards[start:] + people.shards[:start]
+        batches_a_shard = math.ceil(people.people / len(shards) / count)
+        first = rng.integers(min(batches_a_shard, people.people // count))
         return Choice(dataclasses.replace(people, shards=shards), int(first), count)
     chosen = np.sort(rng.choice(len(people), count, replace=False)).tolist()
     records = [people.records[place] for place in chosen]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flpn_tf.runtime.draw import draw_poses
+from flpn_tf.runtime.draw import draw_joints, draw_poses
 from flpn_tf.runtime.poses import Poses
 from flpn_tf.skeleton import COCO_17, Skeleton
 
@@ -39,3 +39,24 @@ def test_joints_far_outside_and_empty_poses_are_fine(black):
     draw_poses(black, one([[1e12, -1e12, 1], [-1e9, 4, 1], [5, 5, 1]]))
     nobody = Poses(np.zeros((0, 4)), np.zeros((0, 17, 3)), np.zeros(0), COCO_17)
     np.testing.assert_array_equal(draw_poses(black, nobody), black)
+
+
+def test_hollow_joints_are_rings(black):
+    points = np.array([[20.0, 50], [80, 50], [50, 10]])
+    grey = black + 90
+    draw_joints(grey, points, np.array([True, True, False]), PAIR, 3, np.array([False, True, True]))
+    assert (grey[50, 80] == 0).all()
+    assert (grey[45:56, 75:86] != grey[45:56, 15:26]).any(axis=2).sum() > 60, "another colour, and the hole"
+    assert grey[50, 20].any()
+    assert (grey[:40] == 90).all(), "not shown, hollow or not"
+
+
+@pytest.mark.parametrize(
+    "names", [("l_hip", "r_hip"), ("hip_l", "hip_r"), ("LeftHip", "RightHip"), ("hip L", "R")]
+)
+def test_sides_are_known_by_short_names_too(black, names):
+    """As in `Skeleton`, which makes them a flip pair."""
+    drawn = []
+    for skeleton in (PAIR, Skeleton("short", (*names, "ball"), ((0, 1),), ((0, 1), (0, 2)), (0.1,) * 3)):
+        drawn.append(draw_poses(black, one([[20, 50, 1], [80, 50, 1], [50, 10, 1]], skeleton)))
+    np.testing.assert_array_equal(*drawn)
