@@ -48,7 +48,9 @@ def show(
     split: Split = None,
     people: Annotated[int, typer.Option(help="Rows of the sheet.")] = 6,
     draws: Annotated[int, typer.Option(help="Augmented crops of each.")] = 4,
-    image_size: Annotated[str, typer.Option(help="Of a crop, HEIGHTxWIDTH.")] = "256x192",
+    image_size: Annotated[
+        str | None, typer.Option(help="Of a crop, HEIGHTxWIDTH; default: the config's, or 256x192.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice of people and the augmentation.")] = 0,
 ) -> None:
     """Draw people as training sees them, before and after augmentation."""
@@ -57,7 +59,8 @@ def show(
     needs_tensorflow()
     from flpn_tf.data import show
 
-    show.run(data, out, config, images, split, people, draws, size(image_size), seed)
+    shape = None if image_size is None else size(image_size)
+    show.run(data, out, config, images, split, people, draws, shape, seed)
 
 
 @app.command()

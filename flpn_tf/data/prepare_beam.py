@@ -295,7 +295,8 @@ def _sizes(folder: str) -> dict[str, int]:
     if not FileSystems.exists(folder):
         FileSystems.mkdirs(folder)
     (found,) = FileSystems.match([f"{folder}/*"])
-    return {file.path.rpartition("/")[2]: file.size_in_bytes for file in found.metadata_list}
+    sizes = {file.path.rpartition("/")[2]: file.size_in_bytes for file in found.metadata_list}
+    return {name: size for name, size in sizes.items() if name}  # GCS keeps an empty one for the folder
 
 
 @contextlib.contextmanager
