@@ -53,6 +53,10 @@ def pose(
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="YAML; see training/configs.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Values that differ: schedule.epochs=3 model.width=0.5 …")
+    ] = None,
+    *,
     data: Annotated[Path, typer.Option(help="What flpn data prepare made, or a data set as it takes them.")],
     output: Annotated[Path, typer.Option(help="Folder of the run; the same one resumes it.")],
     images: Annotated[Path | None, typer.Option(help="Folder of the photos; default: images/.")] = None,
@@ -63,7 +67,7 @@ def train(
     from flpn_tf.training.config import load_config
     from flpn_tf.training.fit import train
 
-    print(train(load_config(config), data, output, init, images))
+    print(train(load_config(config, overrides or ()), data, output, init, images))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`compile` and `fit`: from a config and a data set to a trained `.keras`."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from flpn_tf.data.manifest import PreparedPeople
 from flpn_tf.data.pipeline import explain, training_dataset
 from flpn_tf.data.sources import open_people
 from flpn_tf.errors import InputError
-from flpn_tf.models import FLPN
+from flpn_tf.models import FLPN, LPN, SimpleBaseline
 from flpn_tf.models.load import load_network
+from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.files import write_atomically
 from flpn_tf.training.callbacks import CHECKPOINT, Checkpoint, Progress, StopWhenNotFinite, save_atomically
 from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, dump_config
 from flpn_tf.training.learning_rate import make_learning_rate
 from flpn_tf.training.loss import HeatmapLoss
+from flpn_tf.training.provenance import record_session
 
 CONFIG = "config.yaml"
 LOG = "log.csv"
@@ -43,7 +46,11 @@ def train(config: Config, data, output, init=None, images=None) -> Path:
             an output folder of another run or that cannot be written, a loss that is not finite. Once
             an epoch is done, its checkpoint survives each of these.
     """
-    output = Path(output)
+    with _precision(config.compute.precision):
+        return _train(config, data, Path(output), init, images)
+
+
+def _train(config: Config, data, output: Path, init, images) -> Path:
     people = open_people(data, images)
     skeleton, schedule = people.skeleton, config.schedule
     steps = len(people) // schedule.batch_size
@@ -62,7 +69,9 @@ def train(config: Config, data, output, init=None, images=None) -> Path:
         model = build_model(config.model, skeleton)
         if init is not None:
             _initialise(model, load_network(init), init)
-        model.compile(make_optimizer(schedule, steps), loss=HeatmapLoss(), jit_compile=False)
+        model.compile(
+            make_optimizer(schedule, steps, model), loss=HeatmapLoss(), jit_compile=config.compute.jit
+        )
         # Built inside `fit`, its variables would make TensorFlow trace the training step twice.
         model.optimizer.build(model.trainable_variables)
     done = int(model.optimizer.iterations) // steps
@@ -76,6 +85,7 @@ def train(config: Config, data, output, init=None, images=None) -> Path:
     try:
         output.mkdir(parents=True, exist_ok=True)
         write_atomically(output / CONFIG, identity.encode())
+        record_session(output, people, done)
         if done < schedule.epochs:
             batches = training_dataset(
                 people,
@@ -115,27 +125,46 @@ def train(config: Config, data, output, init=None, images=None) -> Path:
     return output / MODEL
 
 
-def make_optimizer(config: ScheduleConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Adam under the config's learning-rate schedule."""
+def make_optimizer(config: ScheduleConfig, steps_per_epoch: int, model=None) -> keras.optimizers.Optimizer:
+    """Adam, or AdamW on the model's kernels, under the config's learning-rate schedule."""
     rate = make_learning_rate(config, steps_per_epoch)
-    if config.ema is None:
-        return keras.optimizers.Adam(rate)
-    return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=config.ema)
+    options = {"global_clipnorm": config.clip_norm}
+    if config.ema is not None:
+        options |= {"use_ema": True, "ema_momentum": config.ema}
+    if not config.weight_decay:
+        return keras.optimizers.Adam(rate, **options)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **options)
+    others = [v for v in model.trainable_variables if "kernel" not in v.name]
+    optimizer.exclude_from_weight_decay(var_list=others)
+    return optimizer
 
 
-def build_model(config: ModelConfig, skeleton) -> FLPN:
+def build_model(config: ModelConfig, skeleton) -> PoseNetwork:
     """The network of a config; its ValueErrors become one-line InputErrors."""
+    arguments = {"depth": config.depth, "image_size": config.image_size, "skeleton": skeleton}
+    if config.block is not None:
+        arguments["block"] = config.block
     try:
-        return FLPN(
-            depth=config.depth,
-            ratios=config.ratios,
-            image_size=config.image_size,
-            width=config.width,
-            head_filters=config.head_filters,
-            skeleton=skeleton,
-        )
+        if config.network == "simple_baseline":
+            return SimpleBaseline(**arguments)
+        if config.network == "lpn":
+            return LPN(**arguments)
+        if config.block in (None, "smart"):
+            arguments["ratios"] = config.ratios
+        return FLPN(width=config.width, head_filters=config.head_filters, **arguments)
     except ValueError as error:
         raise InputError(f"model: {error}") from error
+
+
+@contextlib.contextmanager
+def _precision(policy: str):
+    """Layers built meanwhile compute in this Keras dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _refuse_other_run(output: Path, identity: str) -> None:

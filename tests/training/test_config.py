@@ -6,8 +6,16 @@ import yaml
 import flpn_tf.training
 from flpn_tf.data.augment import Augmentation
 from flpn_tf.errors import InputError
-from flpn_tf.models import FLPN
-from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, dump_config, load_config
+from flpn_tf.models import FLPN, LPN, SimpleBaseline
+from flpn_tf.training.config import (
+    ComputeConfig,
+    Config,
+    ModelConfig,
+    ScheduleConfig,
+    dump_config,
+    load_config,
+    override_config,
+)
 from flpn_tf.training.fit import build_model, make_optimizer
 
 CONFIGS = sorted((Path(flpn_tf.training.__file__).parent / "configs").glob("*.yaml"))
@@ -22,7 +30,7 @@ def load(tmp_path, text):
 def test_defaults_are_the_papers_training(tmp_path):
     config = load(tmp_path, "")
     assert config == Config()
-    assert config.model == ModelConfig(50, (2, 8, 2, 2), (256, 192), 1.0, 256)
+    assert config.model == ModelConfig("flpn", 50, None, (2, 8, 2, 2), (256, 192), 1.0, 256)
     assert config.augmentation == Augmentation(rotation=40, scale=0.3, flip=0.5)
     schedule = config.schedule
     assert (schedule.epochs, schedule.learning_rate, schedule.drops) == (140, 1e-3, (90, 120))
@@ -30,9 +38,10 @@ def test_defaults_are_the_papers_training(tmp_path):
 
 def test_dumped_configs_load_as_themselves(tmp_path):
     config = Config(
-        ModelConfig(101, (4, 4, 4, 4), (64, 96), 0.5, 64),
-        Augmentation(10.0, 0.1, 0.25),
-        ScheduleConfig(3, 4, 1e-5, "cosine", (), 5, 0.9, 7),
+        ModelConfig("flpn", 101, "ghost", (4, 4, 4, 4), (64, 96), 0.5, 64),
+        Augmentation(10.0, 0.1, 0.25, 0.1, 0.3, 0.2, 0.2, 0.2, 10.0),
+        ScheduleConfig(3, 4, 1e-5, "cosine", (), 5, 0.9, 1.0, 0.01, 7),
+        ComputeConfig("mixed_bfloat16", True),
     )
     assert load(tmp_path, dump_config(config)) == config
     assert load(tmp_path, dump_config(Config())) == Config()
@@ -42,6 +51,58 @@ def test_a_part_of_a_section_keeps_the_other_defaults(tmp_path):
     config = load(tmp_path, "schedule: {epochs: 5, learning_rate: 1e-4, ema: 0}\nmodel: {width: 1}")
     assert config.schedule == ScheduleConfig(epochs=5, learning_rate=1e-4, ema=0.0)
     assert isinstance(config.model.width, float)
+
+
+def test_overrides_come_before_the_file(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("schedule: {schedule: cosine, warmup_steps: 5, drops: []}\n")
+    config = load_config(
+        path, ["schedule.schedule=step", "schedule.warmup_steps=0", "model.image_size=[64, 64]"]
+    )
+    assert config.schedule == ScheduleConfig(drops=())
+    assert config.model.image_size == (64, 64)
+
+
+OVERRIDES = {
+    "schedule.epoch=3": "unknown key schedule.epoch; did you mean epochs?",
+    "shedule.epochs=3": "unknown key shedule; did you mean schedule?",
+    "schedule.epochs=many": "schedule.epochs must be a whole number. Received: 'many'",
+    "schedule.epochs": "an override is written section.key=value. Received: schedule.epochs",
+    "epochs=3": "an override is written section.key=value. Received: epochs=3",
+    "model.image_size=[1": "model.image_size=[1: is not YAML",
+    "compute.jit=1": "compute.jit must be true or false. Received: 1",
+    "compute.precision=float8": "compute.precision must be one of float32, mixed_bfloat16, mixed_float16",
+    "model.network=hrnet": "model.network must be one of flpn, simple_baseline, lpn. Received: 'hrnet'",
+}
+
+
+@pytest.mark.parametrize(("override", "message"), OVERRIDES.items())
+def test_bad_overrides(override, message):
+    with pytest.raises(InputError) as caught:
+        override_config(Config(), [override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "network"),
+    [
+        ({"network": "simple_baseline"}, SimpleBaseline),
+        ({"network": "simple_baseline", "block": "ghost"}, SimpleBaseline),
+        ({"network": "lpn"}, LPN),
+        ({"block": "mobilenetv3"}, FLPN),
+    ],
+)
+def test_networks(arguments, network):
+    model = build_model(ModelConfig(image_size=(64, 64), **arguments), skeleton=None)
+    assert type(model) is network
+    assert arguments.get("block") in (None, getattr(model, "block", None))
+
+
+@pytest.mark.parametrize("arguments", [{"network": "lpn", "block": "ghost"}, {"block": "no such"}])
+def test_blocks_that_do_not_fit(arguments):
+    with pytest.raises(InputError, match="Received: "):
+        build_model(ModelConfig(image_size=(64, 64), **arguments), skeleton=None)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -60,7 +121,7 @@ def test_there_are_shipped_configs():
 BAD = [
     ("schedule: {epoch: 5}", "unknown key schedule.epoch; did you mean epochs?"),
     ("shedule: {}", "unknown key shedule; did you mean schedule?"),
-    ("model: {qqq: 1}", "unknown key model.qqq; there are depth, ratios"),
+    ("model: {qqq: 1}", "unknown key model.qqq; there are network, depth"),
     ("1: 2", "unknown key 1; there are"),
     ("[]", "a config must be a mapping"),
     ("false", "a config must be a mapping"),
@@ -83,7 +144,7 @@ BAD = [
     ("schedule: {epochs: 0}", "schedule.epochs must be above 0. Received: 0"),
     ("schedule: {epochs: .inf}", "schedule.epochs must be a whole number"),
     ("schedule: {batch_size: -1}", "schedule.batch_size must be above 0. Received: -1"),
-    ("schedule: {schedule: linear}", "schedule.schedule must be step or cosine. Received: 'linear'"),
+    ("schedule: {schedule: linear}", "schedule.schedule must be one of step, cosine. Received: 'linear'"),
     ("schedule: {schedule: 5}", "schedule.schedule must be a text. Received: 5"),
     ("schedule: {drops: [20, 10]}", "schedule.drops must be rising epochs above 0. Received: [20, 10]"),
     ("schedule: {drops: [0]}", "schedule.drops must be rising epochs above 0. Received: [0]"),

@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import hashlib
+import json
 import shutil
 
 import keras
@@ -13,12 +15,13 @@ from helpers import randomise
 from tiny_network import TinyNetwork
 
 from flpn_tf.data.augment import Augmentation
+from flpn_tf.data.prepare import prepare
 from flpn_tf.errors import InputError
 from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import Skeleton
 from flpn_tf.training import callbacks, fit
 from flpn_tf.training.callbacks import Progress, save_atomically
-from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, load_config
+from flpn_tf.training.config import ComputeConfig, Config, ModelConfig, ScheduleConfig, load_config
 from flpn_tf.training.fit import train
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -86,7 +89,7 @@ def interrupt(progress):
 
 
 def test_a_finished_run(finished):
-    assert names(finished) == ["checkpoint.keras", "config.yaml", "log.csv", "model.keras"]
+    assert names(finished) == ["checkpoint.keras", "config.yaml", "log.csv", "model.keras", "run.json"]
     assert load_config(finished / "config.yaml") == config()
     assert epochs_done(finished) == 4
     found = losses(finished)
@@ -112,7 +115,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(finished, data, tmp_pa
         stop_after(patch, 2 * STEPS + 1, interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
     assert epochs_done(output) == 2
     train(config(), data, output)
     assert "going on after epoch 2" in capsys.readouterr().err
@@ -141,6 +144,69 @@ def test_a_finished_run_again_writes_the_same_model(copied, finished, data):
 def test_the_seed_decides_the_run(finished, data, tmp_path):
     train(config(seed=1), data, tmp_path / "run")
     assert losses(tmp_path / "run")[0] != pytest.approx(losses(finished)[0], rel=1e-3)
+
+
+def test_what_a_run_was_made_with(finished, data):
+    (session,) = json.loads((finished / "run.json").read_text())["sessions"]
+    digest = hashlib.sha256((data / "annotations.json").read_bytes()).hexdigest()
+    assert session["data"] == {"source": "annotations.json", "people": 8, "sha256": digest}
+    assert session["packages"]["keras"] == keras.__version__
+    assert session["backend"] == keras.backend.backend()
+    assert session["epochs_done"] == 0
+
+
+def test_each_start_of_a_run_is_recorded(copied, data):
+    (copied / "model.keras").unlink()
+    train(config(), data, copied)
+    sessions = json.loads((copied / "run.json").read_text())["sessions"]
+    assert [session["epochs_done"] for session in sessions] == [0, 4]
+
+
+def test_prepared_data_trains_as_well(data, tmp_path):
+    prepare(data, tmp_path / "prepared", shard_size=3)
+    few = config(epochs=2, warmup_steps=0)
+    train(few, tmp_path / "prepared", tmp_path / "run")
+    assert "sha256 of the prepared data" in (tmp_path / "run" / "config.yaml").read_text()
+    assert losses(tmp_path / "run")[1] < losses(tmp_path / "run")[0]
+
+
+def test_mixed_precision_leaves_float32_weights_and_the_policy_as_it_was(data, tmp_path):
+    mixed = dataclasses.replace(config(epochs=1, warmup_steps=0), compute=ComputeConfig("mixed_bfloat16"))
+    train(mixed, data, tmp_path / "run")
+    assert keras.config.dtype_policy().name == "float32"
+    model = load_network(tmp_path / "run" / "model.keras")
+    assert {str(w.dtype) for w in model.weights} == {"float32"}
+
+
+def test_clipping_bounds_a_step(data, tmp_path):
+    """With a tiny bound on the gradient, Adam's first step is far below its learning rate."""
+    start = randomise(TinyNetwork((64, 64), synthetic_people.SKELETON))
+    start.save(tmp_path / "start.keras")
+    clipped = config(epochs=1, batch_size=8, warmup_steps=0, clip_norm=1e-12, learning_rate=1e-3, ema=None)
+    train(clipped, data, tmp_path / "run", init=tmp_path / "start.keras")
+    model = load_network(tmp_path / "run" / "model.keras")
+    moved = [np.abs(a - b.numpy()).max() for a, b in zip(model.get_weights(), start.weights, strict=True)]
+    trained = [change for change, w in zip(moved, start.weights, strict=True) if w.trainable]
+    assert max(trained) < 1e-5
+
+
+def test_weight_decay_is_for_kernels(data, tmp_path):
+    start = randomise(TinyNetwork((64, 64), synthetic_people.SKELETON))
+    start.save(tmp_path / "start.keras")
+    decayed = config(
+        epochs=1,
+        batch_size=8,
+        warmup_steps=0,
+        clip_norm=1e-12,
+        learning_rate=1e-2,
+        weight_decay=10.0,
+        ema=None,
+    )
+    train(decayed, data, tmp_path / "run", init=tmp_path / "start.keras")
+    model = load_network(tmp_path / "run" / "model.keras")
+    for before, after in zip(start.trainable_variables, model.trainable_variables, strict=True):
+        factor = 0.9 if "kernel" in before.name else 1.0
+        np.testing.assert_allclose(after.numpy(), factor * before.numpy(), atol=1e-5)
 
 
 def test_init_gives_the_first_weights(data, tmp_path):
@@ -233,7 +299,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
     monkeypatch.setattr(TinyNetwork, "save", save)
     output = tmp_path / "run"
     refused(f"{output}: cannot be written (No space left on device)", config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
     assert epochs_done(output) == 1
 
 
@@ -267,7 +333,7 @@ def test_a_loss_that_is_no_number_ends_the_run(data, tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "training_dataset", poisoned)
     output = tmp_path / "run"
     refused("the loss is not finite at step 2 of epoch 2", config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
     assert epochs_done(output) == 1
     assert all(np.isfinite(w).all() for w in load_network(output / "checkpoint.keras").get_weights())
 
@@ -282,7 +348,7 @@ def test_weights_that_are_no_numbers_never_reach_the_checkpoint(data, tmp_path, 
     stop_after(monkeypatch, 2 * STEPS, spoil)
     output = tmp_path / "run"
     refused("kernel is not finite at the end of epoch 2", config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv"]
+    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
     assert epochs_done(output) == 1
 
 
