@@ -17,6 +17,7 @@ from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.files import write_atomically
 from flpn_tf.training.callbacks import CHECKPOINT, Checkpoint, Progress, StopWhenNotFinite, save_atomically
 from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, dump_config
+from flpn_tf.training.initialise import initialise
 from flpn_tf.training.learning_rate import make_learning_rate
 from flpn_tf.training.loss import HeatmapLoss
 from flpn_tf.training.provenance import record_session
@@ -35,8 +36,8 @@ def train(config: Config, data, output, init=None, images=None) -> Path:
     Args:
         data, images: a folder that `flpn data prepare` made, or what `read_people` takes.
         output: folder for `config.yaml`, `checkpoint.keras`, `log.csv` and, at the end, `model.keras`.
-        init: a `.keras` model of the same layers and joints (any input size) to start from; it has no
-            part in a run that goes on.
+        init: a `.keras` model of the same layers to start from, of any input size and joints: see
+            `initialise`. It has no part in a run that goes on.
 
     Returns:
         The path of the trained model (moving-average weights where the config asks for them).
@@ -68,7 +69,7 @@ def _train(config: Config, data, output: Path, init, images) -> Path:
     else:
         model = build_model(config.model, skeleton)
         if init is not None:
-            _initialise(model, load_network(init), init)
+            initialise(model, init)
         model.compile(
             make_optimizer(schedule, steps, model), loss=HeatmapLoss(), jit_compile=config.compute.jit
         )
@@ -183,16 +184,6 @@ def _load_checkpoint(output: Path):
         return load_network(output / CHECKPOINT, compiled=True)
     except InputError as error:
         raise InputError(f"{error}; remove {output} to begin again") from error
-
-
-def _initialise(model, source, path) -> None:
-    shapes = [tuple(w.shape) for w in source.weights]
-    if shapes != [tuple(w.shape) for w in model.weights] or source.skeleton.names != model.skeleton.names:
-        raise InputError(
-            f"{path}: its weights do not fit the config's network and the data's joints; "
-            "give a model of the same layers and joints"
-        )
-    model.set_weights(source.get_weights())
 
 
 def _without_optimizer(model):

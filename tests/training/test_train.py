@@ -22,7 +22,7 @@ from flpn_tf.skeleton import Skeleton
 from flpn_tf.training import callbacks, fit
 from flpn_tf.training.callbacks import Progress, save_atomically
 from flpn_tf.training.config import ComputeConfig, Config, ModelConfig, ScheduleConfig, load_config
-from flpn_tf.training.fit import train
+from flpn_tf.training.fit import build_model, train
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -219,6 +219,29 @@ def test_init_gives_the_first_weights(data, tmp_path):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
 
 
+def test_init_of_other_joints_takes_those_of_the_same_name(data, tmp_path, capsys):
+    """Order and number of the joints may differ: each channel goes to its name, and new ones are named."""
+    own = synthetic_people.SKELETON
+    names = ("tail", *own.names[:1:-1])  # turned round, with one that is not ours, without two of ours
+    other = Skeleton("others", names, (), (), (0.05,) * len(names))
+    start = randomise(TinyNetwork((96, 64), other))
+    start.save(tmp_path / "start.keras")
+    still = config(learning_rate=1e-30, epochs=1, warmup_steps=0)
+    train(still, data, tmp_path / "run", init=tmp_path / "start.keras")
+    assert f"has no heatmaps for {', '.join(own.names[:2])}; these start anew" in capsys.readouterr().err
+    ours, theirs = (
+        load_network(tmp_path / "run" / "model.keras").trainable_variables,
+        start.trainable_variables,
+    )
+    for mine, their in zip(ours[:-2], theirs[:-2], strict=True):
+        np.testing.assert_allclose(mine.numpy(), their.numpy(), rtol=1e-6)
+    for mine, their in zip(ours[-2:], theirs[-2:], strict=True):
+        for joint, name in enumerate(own.names[2:], 2):
+            np.testing.assert_allclose(
+                mine.numpy()[..., joint], their.numpy()[..., names.index(name)], rtol=1e-6
+            )
+
+
 def test_the_configs_augmentation_is_used(data, tmp_path, monkeypatch):
     made, seen = fit.training_dataset, []
 
@@ -239,13 +262,17 @@ def refused(message, *arguments, **options):
     assert "\n" not in str(caught.value)
 
 
-def test_init_of_other_joints_is_refused(data, tmp_path):
-    own = synthetic_people.SKELETON
-    others = Skeleton("others", own.names[::-1], (), (), own.sigmas)
-    for name, skeleton in (("order.keras", others), ("count.keras", Skeleton.unnamed(5))):
-        TinyNetwork((64, 64), skeleton).save(tmp_path / name)
-        message = f"{name}: its weights do not fit"
-        refused(message, config(), data, tmp_path / "run", init=tmp_path / name)
+def test_init_of_other_layers_is_refused(data, tmp_path):
+    build_model(ModelConfig(image_size=(64, 64), width=0.25), synthetic_people.SKELETON).save(
+        tmp_path / "other.keras"
+    )
+    refused(
+        "other.keras: its layers are not those",
+        config(),
+        data,
+        tmp_path / "run",
+        init=tmp_path / "other.keras",
+    )
     assert not (tmp_path / "run").exists()
 
 
