@@ -82,7 +82,6 @@ class PreparedPeople:
                     f"with --{option}, or with --whole-photos. Received: augmentation.{name} {wanted:g}"
                 )
 
-
     def check_crop(self, image_size: tuple[int, int], padding: float) -> None:
         """Refuses a network input that would show what the stored crops have cut away.
 
@@ -98,7 +97,7 @@ class PreparedPeople:
                 "prepare them again with --image-size, or with --whole-photos. "
                 f"Received: image_size {height}x{width}"
             )
-        if padding > self.padding:
+        if not padding <= self.padding:
             raise InputError(
                 f"{self.folder}: its crops were prepared with padding {self.padding:g}. Received: {padding:g}"
             )
@@ -132,8 +131,7 @@ def open_prepared(folder) -> PreparedPeople:
     version = values.get("manifest_version") if isinstance(values, dict) else None
     if version != VERSION:
         raise InputError(
-            f"{path}: this release reads manifest_version {VERSION}; {_AGAIN}. "
-            f"Received: {version!r}"
+            f"{path}: this release reads manifest_version {VERSION}; {_AGAIN}. Received: {version!r}"
         )
     try:
         skeleton = Skeleton.from_dict(values["skeleton"])

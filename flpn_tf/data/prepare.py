@@ -239,7 +239,7 @@ def write_shard(
     handle, temporary = tempfile.mkstemp(dir=output, prefix=TEMPORARY)
     os.close(handle)
     try:
-        with tf.io.TFRecordWriter(temporary) as writer:
+        with tf.io.TFRecordWriter(os.fsencode(temporary)) as writer:
             for record in encode_shard(photos, options, skip_bad, report, read):
                 writer.write(record)
         with Path(temporary).open("rb") as stream:

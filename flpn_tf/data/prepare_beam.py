@@ -113,7 +113,7 @@ def _pipeline(beam_options: str, places: list) -> beam.Pipeline:
             FileSystems.get_filesystem(str(place))
     except SystemExit as error:  # of argparse
         raise InputError(f"--beam: {_last_line(said.getvalue()).rpartition('error: ')[2]}") from error
-    except (ValueError, ImportError, AttributeError) as error:
+    except (ValueError, ImportError, AttributeError, OSError) as error:
         raise InputError(f"--beam: {' '.join(str(error).split())}") from error
     return pipeline
 
@@ -156,7 +156,8 @@ def _write_shards(pipeline, output: str, plan: Plan, sizes: dict, options, skip_
     except Exception as error:  # whatever the runner raises
         failure = error
     with _files_of(output):
-        errors = sorted(name for name in _sizes(output) if name.endswith(_ERROR))
+        files = {f"{TEMPORARY}{name}{_ERROR}" for name in plan.names}
+        errors = sorted(files.intersection(_sizes(output)))
         if errors:
             more = f" ({len(errors) - 1} more files have a bad photo)" if errors[1:] else ""
             raise InputError(_read(f"{output}/{errors[0]}").decode() + more)

@@ -11,12 +11,13 @@ A record is a photo, or the part of one, with its n people:
     people/keypoints  (3Kn,) float32 (x, y, v), pixels of this picture
 """
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from flpn_tf.data.manifest import CROPS, PreparedPeople
+from flpn_tf.data.manifest import PreparedPeople
 
 _CYCLE = 8  # shards read in turn
 _WINDOW_BYTES = 64e6  # of encoded photos that are shuffled together
@@ -82,7 +83,7 @@ def read_pass(people: PreparedPeople, number, seed: int | None) -> tf.data.Datas
         number: of the pass, int64 tensor.
         seed: None keeps the stored order.
     """
-    paths = tf.constant(people.paths)
+    paths = tf.constant([os.fsencode(path) for path in people.paths])
     cycle = 1
     if seed is not None:
         key = tf.stack([tf.constant(seed, tf.int64), number])
@@ -95,8 +96,8 @@ def read_pass(people: PreparedPeople, number, seed: int | None) -> tf.data.Datas
     entries = entries.unbatch()
     if seed is None:
         return entries
-    photos_each = 1 if people.kind == CROPS else people.people / people.records
-    window = int(np.clip(_WINDOW_BYTES / (people.bytes / people.records) * photos_each, 64, 8192))
+    # Each of a photo's people comes with a copy of it.
+    window = int(np.clip(_WINDOW_BYTES / (people.bytes / people.records), 64, 8192))
 
     def shuffled(place, batch):
         window_key = tf.random.experimental.stateless_fold_in(key, place)

@@ -3,12 +3,15 @@
 import json
 import sys
 
+import numpy as np
 import pytest
+import scipy.io
 import synthetic_people
 
 from flpn_tf.cli import main
 from flpn_tf.data.manifest import MANIFEST, open_prepared
 from flpn_tf.data.prepare import PREPARING, prepare
+from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.data.stored_photo import StoredPhoto
 from flpn_tf.errors import InputError
 
@@ -127,10 +130,18 @@ def test_a_bad_photo(data, tmp_path):
     assert "4.png" in str(found.value)
     # The others are kept for the next call.
     assert len(list((tmp_path / "beam").glob("*.tfrecord"))) == SHARDS - 1
-    damage(data, "1.png")
-    damage(data, "2.png")
-    with pytest.raises(InputError, match=r"leaves such photos out( \(1 more files have a bad photo\))?$"):
-        in_pipeline(data, tmp_path / "another")
+
+
+def test_bad_photos_everywhere(data, tmp_path):
+    for number in range(7):
+        damage(data, f"{number}.png")
+    with pytest.raises(InputError, match=r"leaves such photos out \(2 more files have a bad photo\)$"):
+        in_pipeline(data, tmp_path / "beam")
+    with pytest.raises(InputError) as expected:
+        locally(data, tmp_path / "local", skip_bad=True)
+    with pytest.raises(InputError) as found:
+        in_pipeline(data, tmp_path / "beam", skip_bad=True)
+    assert str(found.value) == str(expected.value)
 
 
 @pytest.mark.parametrize("go_on", [in_pipeline, locally], ids=["beam", "local"])
@@ -187,6 +198,17 @@ def test_photos_missing_at_a_url(data, tmp_path, bucket):
     (data / "annotations.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="must stay inside the image folder"):
         in_pipeline(data, tmp_path / "beam", images=images)
+
+
+def test_readers_keep_urls(tmp_path):
+    mpii = {"image": "1.jpg", "joints": [[5, 5]] * 16, "joints_vis": [1] * 16, "center": [50, 50], "scale": 1}
+    (tmp_path / "mpii.json").write_text(json.dumps([mpii]))
+    scipy.io.savemat(tmp_path / "lsp.mat", {"joints": np.ones((3, 14, 1))})
+    for name, photo in (("mpii.json", "1.jpg"), ("lsp.mat", "im0001.jpg")):
+        people = read_people(tmp_path / name, "hdfs://photos/")
+        assert [record.image for record in people.records] == [f"hdfs://photos/{photo}"]
+    with pytest.raises(InputError, match="hdfs://photos: photos are trained on from a URL only after"):
+        open_people(tmp_path / "mpii.json", "hdfs://photos")
 
 
 def test_refuses_another_output(data, tmp_path, bucket):
