@@ -167,16 +167,24 @@ def main() -> None:
     except (InputError, GateError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             sys.exit(_READER_GONE)
-        print(f"flpn: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"flpn: error: {_one_line(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", InputError.exit_code))
     except KeyboardInterrupt:
         print("flpn: interrupted", file=sys.stderr)
         sys.exit(130)
     except SystemExit as leaving:
+        if leaving.code == 130:  # Typer's answer to Ctrl-C
+            print("flpn: interrupted", file=sys.stderr)
         # Typer turns a broken pipe into exit code 1.
         if isinstance(leaving.__context__, BrokenPipeError):
             sys.exit(_READER_GONE)
         raise
+
+
+def _one_line(error: BaseException) -> str:
+    """The message without line ends; a file's name may hold what a terminal would obey."""
+    text = " ".join(str(error).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _flush_stdout() -> None:

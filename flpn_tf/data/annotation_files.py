@@ -1,5 +1,6 @@
 """What the readers of all data sets share: files in, checked values and photo paths out."""
 
+import functools
 import hashlib
 import json
 import os
@@ -66,7 +67,7 @@ def photo_path(root: Path | str, name, where: str) -> Path | str:
     """`name` in `root`, a `photo_folder`.
 
     Raises:
-        BadEntry: `name` is no text, absolute, or goes through `..`.
+        BadEntry: `name` is no text, absolute, goes through `..`, or is a link that leaves the folder.
     """
     if not isinstance(name, str) or not name or "\0" in name:
         raise BadEntry("bad file name", f"{where}: file_name must be a text. Received: {short(name)}")
@@ -76,7 +77,17 @@ def photo_path(root: Path | str, name, where: str) -> Path | str:
             "bad file name",
             f"{where}: file_name must stay inside the image folder. Received: {short(name)}",
         )
+    if isinstance(root, Path) and not Path(os.path.realpath(root / path)).is_relative_to(_real(root)):
+        raise BadEntry(
+            "bad file name",
+            f"{where}: is a link out of the image folder; put the photo there. Received: {short(name)}",
+        )
     return in_folder(root, path)
+
+
+@functools.cache
+def _real(folder: Path) -> str:
+    return os.path.realpath(folder)
 
 
 def existing_photos(records: list[PersonRecord], source: Path, findings: Findings) -> list[PersonRecord]:

@@ -84,7 +84,7 @@ def prepare(
     half_body: Annotated[float, typer.Option(help="0 keeps no room for the half-body augmentation.")] = 1.0,
     detail: Annotated[
         float, typer.Option(help="Stored pixels per input pixel, at most; finer photos are shrunk.")
-    ] = 1.5,
+    ] = 2.0,
     quality: Annotated[int, typer.Option(help="Of a JPEG that is encoded anew, 1 to 100.")] = 95,
     shard_size: Annotated[int, typer.Option(help="Records a file.")] = 1024,
     seed: Annotated[int, typer.Option(help="Of the stored order.")] = 0,
@@ -107,15 +107,17 @@ def prepare(
     if beam is None:
         prepared = prepare(*arguments, jobs)
         people, files, stored = prepared.people, len(prepared.shards), prepared.bytes
+        bad = prepared.bad
     elif jobs is not None:
         raise InputError("--jobs is for one machine; with --beam its options say how many workers there are")
     else:
         from flpn_tf.data.prepare_beam import prepare_beam
 
         manifest = prepare_beam(*arguments, beam)
-        people, files = manifest["people"], len(manifest["shards"])
+        people, files, bad = manifest["people"], len(manifest["shards"]), len(manifest["bad"])
         stored = sum(shard["bytes"] for shard in manifest["shards"])
-    print(f"{people} people in {files} files, {stored / 1e6:.1f} MB: {output}")
+    left_out = f", {bad} bad entries left out, see its manifest.json" if bad else ""
+    print(f"{people} people in {files} files, {stored / 1e6:.1f} MB: {output}{left_out}")
 
 
 def size(text: str) -> tuple[int, int]:

@@ -38,6 +38,7 @@ class PreparedPeople:
         reach: for CROPS, the largest augmentation that stays inside the crops.
         image_size: for CROPS, (height, width) of the input they are for; others of its shape will do.
         padding: for CROPS, the largest.
+        bad: how many entries of the source were left out because something is wrong with them.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class PreparedPeople:
     reach: Augmentation | None
     image_size: tuple[int, int] | None
     padding: float | None
+    bad: int = 0
 
     def __len__(self) -> int:
         return self.people
@@ -103,6 +105,9 @@ class PreparedPeople:
             )
 
 
+PREPARING = "preparing.json"
+
+
 def is_prepared(data) -> bool:
     """Whether `data` is a folder that `flpn data prepare` made."""
     return (Path(data) / MANIFEST).is_file()
@@ -150,6 +155,7 @@ def open_prepared(folder) -> PreparedPeople:
             reach=Augmentation(**values["reach"]) if crops else None,
             image_size=_size(options["image_size"]) if crops else None,
             padding=float(options["padding"]) if crops else None,
+            bad=len(values["bad"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error

@@ -73,6 +73,7 @@ def training_dataset(
         )
     if isinstance(people, PreparedPeople):
         people.check_augmentation(augmentation)
+        people.check_crop(image_size, padding)
     halves = skeleton.lower_body
     if augmentation is not None and augmentation.half_body and (halves.all() or not halves.any()):
         raise InputError(

@@ -30,6 +30,7 @@ from flpn_tf.data.manifest import (
     CROPS,
     MANIFEST,
     PHOTOS,
+    PREPARING,
     VERSION,
     PreparedPeople,
     manifest_digest,
@@ -42,7 +43,6 @@ from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 
-PREPARING = "preparing.json"
 TEMPORARY = ".flpn."  # begins the names of what the next call, or the end, removes
 _IDS = 1 << 63
 

@@ -7,7 +7,7 @@ from flpn_tf.data.annotation_files import is_url, photo_folder, read_annotations
 from flpn_tf.data.coco import read_coco
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.lsp import read_lsp
-from flpn_tf.data.manifest import PreparedPeople, is_prepared, open_prepared
+from flpn_tf.data.manifest import PREPARING, PreparedPeople, is_prepared, open_prepared
 from flpn_tf.data.matlab import is_mat, mat_variables
 from flpn_tf.data.mpii import read_mpii
 from flpn_tf.data.records import People
@@ -76,6 +76,10 @@ def open_people(data, images=None, split: str | None = None) -> People | Prepare
     """
     if is_url(images):
         raise InputError(f"{images}: photos are trained on from a URL only after flpn data prepare --beam")
+    if (Path(data) / PREPARING).is_file() and not is_prepared(data):
+        raise InputError(
+            f"{data}: its preparation has not ended; run flpn data prepare again, it goes on there"
+        )
     if not is_prepared(data):
         return read_people(data, images, split)
     if images is not None or split is not None:

@@ -39,7 +39,7 @@ class StoredPhoto:
     image_size: tuple[int, int] = (256, 192)
     padding: float = 1.25
     reach: Augmentation = field(default_factory=lambda: Augmentation(half_body=1.0))
-    detail: float = 1.5
+    detail: float = 2.0
     quality: int = 95
 
     def __post_init__(self):

@@ -610,7 +610,6 @@ def watched_read(opened, function):
     return call
 
 
-@pytest.mark.xfail(reason="file_name is checked, not where links in the folder lead", strict=True)
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     folder = data_set(tmp_path / "data")
     (folder / "images" / "3.png").rename(tmp_path / "secret.png")
