@@ -35,8 +35,8 @@ HEIGHT, WIDTH, BATCH = 256, 192, 32
 CODEC = HeatmapCodec(HEIGHT // 4, WIDTH // 4)
 AUGMENTATION = Augmentation()
 THREADS = 2
-SECONDS = 4.0  # of each turn
-ROUNDS = 5
+SECONDS, DRAIN = 3.0, 1.5  # of each turn, and before it
+ROUNDS = 4
 
 
 # --- the loader that a competent user of OpenCV would write
@@ -145,7 +145,8 @@ def rates(variants) -> dict[str, float]:
             next(iterator)
     for _ in range(ROUNDS):
         for name, iterator in iterators.items():
-            for _ in range(8):  # what was made ahead while others had their turn
+            start = time.perf_counter()
+            while time.perf_counter() - start < DRAIN:  # what was made ahead while others had their turn
                 next(iterator)
             count, start = 0, time.perf_counter()
             while time.perf_counter() - start < SECONDS:

@@ -60,6 +60,9 @@ def train(
     data: Annotated[Path, typer.Option(help="What flpn data prepare made, or a data set as it takes them.")],
     output: Annotated[Path, typer.Option(help="Folder of the run; the same one resumes it.")],
     images: Annotated[Path | None, typer.Option(help="Folder of the photos; default: images/.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, test, valid or all, where the data set has such a split.")
+    ] = None,
     init: Annotated[Path | None, typer.Option(help=".keras model whose weights to start from.")] = None,
 ) -> None:
     """Train a network; run the same command again to go on after an interruption."""
@@ -67,7 +70,7 @@ def train(
     from flpn_tf.training.config import load_config
     from flpn_tf.training.fit import train
 
-    print(train(load_config(config, overrides or ()), data, output, init, images))
+    print(train(load_config(config, overrides or ()), data, output, init, images, split))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from flpn_tf.errors import GateError, InputError
         (InputError("no such\nphoto"), 2, "flpn: error: no such photo\n"),
         (GateError("too bad"), 3, "flpn: error: too bad\n"),
         (OSError(36, "File name too long", "x"), 2, "flpn: error: [Errno 36] File name too long: 'x'\n"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "flpn: interrupted\n"),
     ],
 )
 def test_errors_become_exit_codes(monkeypatch, capsys, error, code, line):

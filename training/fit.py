@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from flpn_tf.data.manifest import PreparedPeople
 from flpn_tf.data.pipeline import explain, training_dataset
+from flpn_tf.data.records import People
 from flpn_tf.data.sources import open_people
 from flpn_tf.errors import InputError
 from flpn_tf.models import FLPN, LPN, SimpleBaseline
@@ -27,14 +28,14 @@ LOG = "log.csv"
 MODEL = "model.keras"
 
 
-def train(config: Config, data, output, init=None, images=None) -> Path:
+def train(config: Config, data, output, init=None, images=None, split=None) -> Path:
     """Trains on the people of a data set and writes `OUTPUT/model.keras`.
 
     Interrupted at any point, the same call goes on after the last finished epoch, from its weights,
     optimiser and place in the data's order; on a finished run it writes the same model again.
 
     Args:
-        data, images: a folder that `flpn data prepare` made, or what `read_people` takes.
+        data, images, split: a folder that `flpn data prepare` made, or what `read_people` takes.
         output: folder for `config.yaml`, `checkpoint.keras`, `log.csv` and, at the end, `model.keras`.
         init: a `.keras` model of the same layers to start from, of any input size and joints: see
             `initialise`. It has no part in a run that goes on.
@@ -48,11 +49,10 @@ def train(config: Config, data, output, init=None, images=None) -> Path:
             an epoch is done, its checkpoint survives each of these.
     """
     with _precision(config.compute.precision):
-        return _train(config, data, Path(output), init, images)
+        return _train(config, open_people(data, images, split), Path(output), init)
 
 
-def _train(config: Config, data, output: Path, init, images) -> Path:
-    people = open_people(data, images)
+def _train(config: Config, people: People | PreparedPeople, output: Path, init) -> Path:
     skeleton, schedule = people.skeleton, config.schedule
     steps = len(people) // schedule.batch_size
     if steps == 0:

@@ -77,12 +77,19 @@ def photo_path(root: Path | str, name, where: str) -> Path | str:
             "bad file name",
             f"{where}: file_name must stay inside the image folder. Received: {short(name)}",
         )
-    if isinstance(root, Path) and not Path(os.path.realpath(root / path)).is_relative_to(_real(root)):
+    if isinstance(root, Path) and not _is_inside(root, path):
         raise BadEntry(
             "bad file name",
             f"{where}: is a link out of the image folder; put the photo there. Received: {short(name)}",
         )
     return in_folder(root, path)
+
+
+def _is_inside(root: Path, path: PurePosixPath) -> bool:
+    try:
+        return Path(os.path.realpath(root / path)).is_relative_to(_real(root))
+    except (OSError, ValueError):
+        return True  # no file can have this name: it will be missing
 
 
 @functools.cache

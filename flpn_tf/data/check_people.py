@@ -24,12 +24,6 @@ def check_joints(records: list[PersonRecord], keypoints: np.ndarray, sizes: dict
     """
     xy, codes = keypoints[..., :2], keypoints[..., 2]
     labelled = codes > 0
-    bad = ~np.isin(codes, (0, 1, 2))
-    for row, who, names in _people_with(bad, records):
-        findings.error(
-            "bad visibility",
-            f"{who}: the visibility of {names} must be 0, 1 or 2. Received: {codes[row][bad[row]][0]:g}",
-        )
     known = [record.image_size or sizes[record.image] or (np.inf, np.inf) for record in records]
     last = np.array(known)[:, np.newaxis] - 1
     beyond = np.where(labelled, np.maximum(-xy, xy - last).max(axis=-1), 0)  # pixels

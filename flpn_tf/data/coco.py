@@ -90,7 +90,11 @@ def _read_annotation(person_id, annotation, where, skeleton, categories, photos,
     if annotation.get("iscrowd"):
         return findings.leave_out("a crowd", person_id)
     keypoints = numbers(values, 3 * len(skeleton), "bad keypoints", f"{where}: keypoints").reshape(-1, 3)
-    labelled = int((keypoints[:, 2] > 0).sum())
+    codes = keypoints[:, 2]
+    if not np.isin(codes, (0, 1, 2)).all():
+        wrong = codes[~np.isin(codes, (0, 1, 2))][0]
+        raise BadEntry("bad visibility", f"{where}: visibility must be 0, 1 or 2. Received: {wrong:g}")
+    labelled = int((codes > 0).sum())
     if not labelled:
         return findings.leave_out("no labelled keypoint", person_id)
     image_id, photo = _photo_of(annotation, photos, where)

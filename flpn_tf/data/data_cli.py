@@ -20,7 +20,7 @@ Data = Annotated[
 Images = Annotated[
     Path | None, typer.Option(help="Folder of the photos; default: images/ beside the annotations.")
 ]
-Split = Annotated[str | None, typer.Option(help="train, test or all, for MPII and LSP.")]
+Split = Annotated[str | None, typer.Option(help="train, test, valid or all, for MPII and LSP.")]
 
 
 @app.command()

@@ -15,6 +15,7 @@ from flpn_tf.errors import InputError
 from flpn_tf.skeleton import Skeleton
 
 MANIFEST = "manifest.json"
+PREPARING = "preparing.json"  # instead of it while the preparation is under way
 VERSION = 1
 CROPS, PHOTOS = "crops", "photos"
 _SHARD = re.compile(r"[\w-][\w.-]*", re.ASCII)
@@ -101,11 +102,9 @@ class PreparedPeople:
             )
         if not padding <= self.padding:
             raise InputError(
-                f"{self.folder}: its crops were prepared with padding {self.padding:g}. Received: {padding:g}"
+                f"{self.folder}: its crops were prepared with padding {self.padding:g}; use "
+                f"--whole-photos for a larger one. Received: {padding:g}"
             )
-
-
-PREPARING = "preparing.json"
 
 
 def is_prepared(data) -> bool:
@@ -155,7 +154,7 @@ def open_prepared(folder) -> PreparedPeople:
             reach=Augmentation(**values["reach"]) if crops else None,
             image_size=_size(options["image_size"]) if crops else None,
             padding=float(options["padding"]) if crops else None,
-            bad=len(values["bad"]),
+            bad=len(values.get("bad") or ()),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: is damaged ({error!r}); {_AGAIN}") from error

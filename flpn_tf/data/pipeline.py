@@ -47,8 +47,10 @@ def training_dataset(
         codec: of the heatmaps, `image_size` / stride.
         image_size: (H, W) of the crops.
         batch_size: of all workers together.
+        seed: of order and augmentation.
         first_step: batches to skip; of raw photos at no cost, of shards at that of reading over them.
         augmentation: None trains on the plain crops.
+        padding: of the crop.
         shuffle: False keeps the data set's order.
         repeat: without end; False stops after one pass.
         drop_remainder: with `repeat=False`, leave out a smaller last batch.
@@ -100,13 +102,15 @@ def training_dataset(
                 colours = augment_tf.draw_colours(augmentation, numbers)
         affines = geometry_tf.crop_affine(boxes, height, width, padding, motion)
         points = geometry_tf.transform_points(keypoints[..., :2], affines)
-        values = entries.photo, affines, colours, points, keypoints[..., 2]
+        values = entries.photo, entries.size, affines, colours, points, keypoints[..., 2]
         return tuple(value[part] for value in values)
 
-    def decode(photo, affine, colours, points, visible):
+    def decode(photo, size, affine, colours, points, visible):
         """Step 2: the photo's pixels in a row, and its size."""
         encoded = photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo)
         pixels = decode_upright(encoded)
+        with tf.control_dependencies([tf.debugging.Assert(_is_size(pixels, size), ["another size"])]):
+            pixels = tf.identity(pixels)
         pixels, affine = tf.cond(
             tf.size(pixels) > 3 * _LARGE,
             lambda: _shown(pixels, affine, height, width),
@@ -184,15 +188,26 @@ def explain(
     if isinstance(people, PreparedPeople) and (damage := damaged_shard(people)) is not None:
         return damage
     entries = stream(people, Order(batch_size, seed, first_step)).unbatch().take(len(people))
-    for name, photo, *_ in entries:
+    for entry in entries:
+        name, photo = entry.name.numpy().decode(errors="replace"), entry.photo
         try:
-            decode_upright(photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo))
+            pixels = decode_upright(photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo))
         except tf.errors.OpError as failure:
             return InputError(
-                f"{name.numpy().decode()}: the photo cannot be decoded ({_reason(failure)}); "
-                "flpn data check lists such photos"
+                f"{name}: the photo cannot be decoded ({_reason(failure)}); flpn data check lists such photos"
+            )
+        if not _is_size(pixels, entry.size):
+            (height, width), (stated_height, stated_width) = pixels.shape[:2], entry.size.numpy()
+            return InputError(
+                f"{name}: the photo is {width}x{height} upright, its annotations say "
+                f"{stated_width}x{stated_height}; flpn data check lists such photos"
             )
     return None
+
+
+def _is_size(pixels, stated):
+    """Whether (H, W, 3) pixels have the stated (height, width); any size will do where it is 0."""
+    return tf.reduce_all((stated == 0) | (tf.shape(pixels)[:2] == stated))
 
 
 def _reason(error: tf.errors.OpError) -> str:

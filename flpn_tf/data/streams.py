@@ -21,12 +21,14 @@ class Entries(NamedTuple):
         photo: (B,) string, the content of a JPEG or PNG; of raw people the file's path.
         box: (B, 4) float32 [x, y, w, h], photo pixels.
         keypoints: (B, K, 3) float32 (x, y, v), photo pixels.
+        size: (B, 2) int32, the (height, width) that the annotations state; 0 where they don't.
     """
 
     name: tf.Tensor
     photo: tf.Tensor
     box: tf.Tensor
     keypoints: tf.Tensor
+    size: tf.Tensor
 
 
 class Order(NamedTuple):
@@ -64,6 +66,8 @@ def _raw(people: People, order: Order) -> tf.data.Dataset:
     boxes = tf.constant(np.stack([record.box for record in people.records]), tf.float32)
     keypoints = tf.constant(np.stack([record.keypoints for record in people.records]), tf.float32)
 
+    sizes = tf.constant([(record.image_size or (0, 0))[::-1] for record in people.records], tf.int32)
+
     def entries(places):
         index = places % count
         if order.shuffle:
@@ -73,7 +77,7 @@ def _raw(people: People, order: Order) -> tf.data.Dataset:
             # `tf.random.experimental.index_shuffle` takes many indices, but not a seed for each; its 4 rounds
             # leave small data sets, and any under a key of zeros, half sorted.
             index = tf.raw_ops.RandomIndexShuffle(index=index, seed=key, max_index=count - 1, rounds=8)
-        return Entries(*(tf.gather(values, index) for values in (names, photos, boxes, keypoints)))
+        return Entries(*(tf.gather(values, index) for values in (names, photos, boxes, keypoints, sizes)))
 
     end = np.iinfo(np.int64).max if order.repeat else count
     places = tf.data.Dataset.range(order.first * order.batch_size, end)
@@ -88,6 +92,10 @@ def _name(photo, person) -> bytes:
 def _prepared(people: PreparedPeople, order: Order) -> tf.data.Dataset:
     start = order.first * order.batch_size
 
+    # The preparation has compared the sizes.
+    unstated = tf.zeros(2, tf.int32)
+
+    @tf.autograph.experimental.do_not_convert
     def one_pass(number):
         return shards.read_pass(people, number, order.seed if order.shuffle else None)
 
@@ -96,6 +104,6 @@ def _prepared(people: PreparedPeople, order: Order) -> tf.data.Dataset:
         entries = passes.flat_map(one_pass).skip(start % people.people)
     else:
         entries = one_pass(tf.constant(0, tf.int64)).skip(start)
-    return entries.map(lambda *parts: Entries(*parts)).batch(
+    return entries.map(lambda *parts: Entries(*parts, unstated)).batch(
         order.batch_size, drop_remainder=order.drop_remainder
     )

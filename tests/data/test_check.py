@@ -82,11 +82,11 @@ ANNOTATION_ERRORS = {
         "image 105: file_name must stay",
     ),
     "a missing photo": (image(1, file_name="9.png"), "missing photo", "person 1001: there is no photo"),
-    "a code of 3": (keypoints(1, 2, 40, 40, 3), "bad visibility", "person 1001 of "),
+    "a code of 3": (keypoints(1, 2, 40, 40, 3), "bad visibility", "annotation 1001: visibility"),
     "a negative code": (
         keypoints(1, 2, 40, 40, -1),
         "bad visibility",
-        "right_shoulder must be 0, 1 or 2. Received: -1",
+        "must be 0, 1 or 2. Received: -1",
     ),
     "half a code": (keypoints(1, 2, 40, 40, 0.5), "bad visibility", "Received: 0.5"),
     "another size": (image(1, width=99), "wrong image size", "1.png: has 100x120 pixels, the"),

@@ -149,7 +149,10 @@ def test_large_photos_are_cut_to_what_the_crop_shows(people, tmp_path):
     photo = np.repeat(np.rint(wave).astype(np.uint8)[..., None], 3, axis=2)
     cv2.imwrite(str(tmp_path / "large.png"), photo)
     boxes = np.array([[700.0, 500, 90, 160], [20, 30, 1400, 1200], [1450, 1200, 40, 60], [-30, -40, 90, 90]])
-    records = [dataclasses.replace(people.records[0], image=tmp_path / "large.png", box=box) for box in boxes]
+    records = [
+        dataclasses.replace(people.records[0], image=tmp_path / "large.png", box=box, image_size=None)
+        for box in boxes
+    ]
     large = dataclasses.replace(people, records=records)
     for augmentation in (None, Augmentation(rotation=0, scale=0, flip=0)):
         ((crops, *_),) = batches(large, 1, 4, shuffle=False, augmentation=augmentation)
@@ -236,3 +239,14 @@ def test_a_photo_that_vanishes_is_named(people, tmp_path):
 
 def test_intact_photos_are_not_blamed(people):
     assert explain(people, batch_size=2, first_step=1) is None
+
+
+def test_a_photo_of_another_size_than_its_annotations_say_is_named(people, tmp_path):
+    """Else the network would be fitted to joints in the wrong places."""
+    smaller = cv2.resize(cv2.imread(str(people.records[3].image)), (50, 60))
+    bad = broken(people, tmp_path / "small.png", cv2.imencode(".png", smaller)[1].tobytes())
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        batches(bad, 7, batch_size=1)
+    message = str(explain(bad, batch_size=1))
+    assert "small.png, person" in message
+    assert "is 50x60 upright, its annotations say 100x120" in message

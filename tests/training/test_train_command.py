@@ -147,3 +147,15 @@ def test_flpn_learns_a_few_people_by_heart(tmp_path):
     assert result["metrics"]["PCK@0.2"] >= 95
     code = "import flpn_tf, keras; print(keras.models.load_model('run/model.keras').skeleton.names[0])"
     assert run_python(code, tmp_path) == "nose\n"
+
+
+def test_the_pipeline_feeds_the_jax_backend(folder, monkeypatch):
+    pytest.importorskip("jax")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    process = start(
+        [tiny_network.__file__], ["train", "c.yaml", "--data", "people", "--output", "run"], folder
+    )
+    out, error = process.communicate(timeout=400)
+    assert (process.returncode, out) == (0, "run/model.keras\n"), error
+    (session,) = json.loads((folder / "run" / "run.json").read_text())["sessions"]
+    assert session["backend"] == "jax"
