@@ -36,7 +36,7 @@ CODEC = HeatmapCodec(HEIGHT // 4, WIDTH // 4)
 AUGMENTATION = Augmentation()
 THREADS = 2
 SECONDS, DRAIN = 3.0, 1.5  # of each turn, and before it
-ROUNDS = 4
+ROUNDS = 3
 
 
 # --- the loader that a competent user of OpenCV would write
@@ -174,14 +174,14 @@ def some(data, count, folder) -> Path:
 
 
 def peak_memory(data, images) -> int:
-    """Peak of a process of its own that makes 200 batches, MB."""
+    """Peak of a process of its own that makes 100 batches, MB."""
     command = [sys.executable, __file__, str(data), "--memory-of", str(images)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def use_memory(data, images) -> None:
     """What `peak_memory` starts."""
-    for _ in ours(open_people(data, images)).take(200):
+    for _ in ours(open_people(data, images)).take(100):
         pass
     # Not `resource.getrusage`: its peak begins with that of the process that started this one.
     status = Path("/proc/self/status").read_text().splitlines()
@@ -211,7 +211,7 @@ def main(data) -> None:
         reference = table["OpenCV loader, two threads"]
         print(f"{'':42} images/s   of OpenCV's")
         for name, rate in table.items():
-            print(f"{name:42} {rate:8.0f}   {rate / reference:5.2f}")
+            print(f"{name:42} {rate:8.0f}   {rate / reference:5.2f}", flush=True)
         images = Path(data) / "images"
         counts = [min(count, len(people)) for count in (2000, 20000)]
         print(f"\n{'peak memory of a process, MB':42} {counts[0]:8} {counts[1]:8} people")

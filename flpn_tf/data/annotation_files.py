@@ -87,7 +87,7 @@ def photo_path(root: Path | str, name, where: str) -> Path | str:
 
 def _is_inside(root: Path, path: PurePosixPath) -> bool:
     try:
-        return Path(os.path.realpath(root / path)).is_relative_to(_real(root))
+        return Path(os.path.realpath(root / path)).is_relative_to(_real(root.absolute()))
     except (OSError, ValueError):
         return True  # no file can have this name: it will be missing
 

@@ -112,7 +112,7 @@ def test_what_is_written(data, tmp_path, capsys):
         "image_size": [256, 192],
         "padding": 1.25,
         "reach": dataclasses.asdict(Augmentation(half_body=1.0)),
-        "detail": 1.5,
+        "detail": 2.0,
         "quality": 95,
         "shard_size": 3,
         "seed": 0,

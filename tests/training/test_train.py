@@ -16,6 +16,7 @@ from tiny_network import TinyNetwork
 
 from flpn_tf.data.augment import Augmentation
 from flpn_tf.data.prepare import prepare
+from flpn_tf.data.stored_photo import StoredPhoto
 from flpn_tf.errors import InputError
 from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import Skeleton
@@ -163,7 +164,7 @@ def test_each_start_of_a_run_is_recorded(copied, data):
 
 
 def test_prepared_data_trains_as_well(data, tmp_path):
-    prepare(data, tmp_path / "prepared", shard_size=3)
+    prepare(data, tmp_path / "prepared", StoredPhoto(image_size=(64, 64)), shard_size=3)
     few = config(epochs=2, warmup_steps=0)
     train(few, tmp_path / "prepared", tmp_path / "run")
     assert "sha256 of the prepared data" in (tmp_path / "run" / "config.yaml").read_text()
