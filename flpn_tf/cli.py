@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flpn_tf.data.data_cli import app as data_app
-from flpn_tf.errors import GateError, InputError
+from flpn_tf.errors import GateError, InputError, printable
 
 _READER_GONE = 128 + 13  # what a shell reports of a program ended by SIGPIPE
 
@@ -21,6 +21,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"flpn {version('flpn-tf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """Those before any command."""
 
 
 @app.command()
@@ -170,7 +187,7 @@ def main() -> None:
     except (InputError, GateError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             sys.exit(_READER_GONE)
-        print(f"flpn: error: {_one_line(error)}", file=sys.stderr)
+        print(f"flpn: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", InputError.exit_code))
     except KeyboardInterrupt:
         print("flpn: interrupted", file=sys.stderr)
@@ -182,12 +199,6 @@ def main() -> None:
         if isinstance(leaving.__context__, BrokenPipeError):
             sys.exit(_READER_GONE)
         raise
-
-
-def _one_line(error: BaseException) -> str:
-    """The message without line ends; a file's name may hold what a terminal would obey."""
-    text = " ".join(str(error).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _flush_stdout() -> None:

@@ -15,3 +15,8 @@ class GateError(RuntimeError):
     """A quality gate refused to ship a result. The command line prints it on stderr and exits with 3."""
 
     exit_code = 3
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, such as a file's name may hold, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

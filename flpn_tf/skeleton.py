@@ -195,9 +195,20 @@ def _index(value) -> int:
     raise TypeError(f"a joint is a whole number. Received: {value!r}")
 
 
+def joint_words(name: str) -> tuple[str, ...]:
+    """The words of a joint's name, in lower case: two in ``left_eye`` and in ``LeftEye``."""
+    return tuple(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name))
+
+
+def joint_side(name: str) -> str | None:
+    """``"left"`` or ``"right"``: a joint's name holds it, or l or r as a word; None where it doesn't say."""
+    words = joint_words(name)
+    return next((side for side in ("left", "right") if side in name.lower() or side[0] in words), None)
+
+
 def _pairs_from_names(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Pairs of names that differ in one word, left/right or l/r: ``left_eye``, ``eye_l``, ``LeftEye``."""
-    words = [tuple(w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)) for name in names]
+    words = [joint_words(name) for name in names]
     position = {w: i for i, w in enumerate(words)}
     pairs = []
     for i, own in enumerate(words):

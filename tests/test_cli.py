@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from flpn_tf import cli
+from flpn_tf import __version__, cli
 from flpn_tf.errors import GateError, InputError
 
 
@@ -44,6 +44,14 @@ def test_usage_errors_exit_with_2(monkeypatch, capsys):
         cli.main()
     assert caught.value.code == 2
     assert "--colour" in capsys.readouterr().err
+
+
+def test_version(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["flpn", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert not caught.value.code
+    assert capsys.readouterr().out == f"flpn {__version__}\n"
 
 
 def test_importing_the_command_line_is_light():

@@ -6,7 +6,7 @@ import pytest
 from real_data import real_data
 
 from flpn_tf.errors import InputError
-from flpn_tf.skeleton import COCO_17, DEFAULT_SIGMA, LSP_14, MPII_16, SKELETONS, Skeleton
+from flpn_tf.skeleton import COCO_17, DEFAULT_SIGMA, LSP_14, MPII_16, SKELETONS, Skeleton, joint_side
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda s: s.name)
 
@@ -68,11 +68,24 @@ def test_constants_equal_the_official_categories(folder, skeleton):
         ("eye_l", "eye_r", "beak"),
         ("LeftEye", "RightEye", "Beak"),
         ("L-eye", "R-eye", "beak"),
+        ("LEye", "REye", "Beak"),
         ("eye left 2", "eye right 2", "tail"),
     ],
 )
 def test_flip_pairs_come_from_names(names):
     assert Skeleton.from_coco_category({"keypoints": list(names)}).flip_pairs == ((0, 1),)
+
+
+@pytest.mark.parametrize(
+    ("side", "names"),
+    [
+        ("left", ("left_eye", "LeftEye", "eye L", "l-eye", "eyeL", "lefteye")),
+        ("right", ("right_eye", "RightEye", "eye R", "r-eye", "eyeR", "righteye")),
+        (None, ("nose", "skull", "tail", "rear", "2")),
+    ],
+)
+def test_sides_come_from_names(side, names):
+    assert {name: joint_side(name) for name in names} == dict.fromkeys(names, side)
 
 
 def test_unknown_category_gets_the_default_sigma_and_zero_based_limbs():

@@ -8,19 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from flpn_tf.data.findings import Findings
+from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.errors import InputError
 
 _LARGEST = float(np.finfo(np.float32).max)  # what the records can hold
-
-
-class BadEntry(InputError):
-    """One image or person of a data set is wrong; `kind` groups such errors."""
-
-    def __init__(self, kind: str, message: str):
-        super().__init__(message)
-        self.kind = kind
 
 
 def read_annotations(path: Path) -> tuple[bytes, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from flpn_tf.data.check import CheckResult, check_data
 from flpn_tf.data.check_photos import Progress
 from flpn_tf.data.findings import Kinds
+from flpn_tf.errors import printable
 from flpn_tf.runtime import files
 
 _FIRST = 3  # offenders that are named, of each kind
@@ -58,19 +59,19 @@ def as_document(result: CheckResult, split: str | None = None, quick: bool = Fal
 
 def render(result: CheckResult) -> Iterator[str]:
     """Yields the lines of a plain text table. Whatever a file may contain, none breaks a line."""
-    yield _printable(result.source)
+    yield _line(result.source)
     yield ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in _counts(result).items())
     found = result.findings
     for title, kinds in (("errors", found.errors), ("warnings", found.warnings)):
         yield ""
         yield f"{title}:" if kinds else f"{title}: none"
         for kind, messages in kinds.items():
-            yield f"  {_printable(kind)}: {len(messages)}"
-            yield from (f"    {_printable(message)}" for message in _first(messages))
+            yield f"  {_line(kind)}: {len(messages)}"
+            yield from (f"    {_line(message)}" for message in _first(messages))
     yield ""
     yield "left out:" if found.left_out else "left out: none"
     for reason, ids in found.left_out.items():
-        yield f"  {_printable(reason)}: {len(ids)} ({_printable(', '.join(_first(ids)))})"
+        yield f"  {_line(reason)}: {len(ids)} ({_line(', '.join(_first(ids)))})"
     yield from _joint_table(result.joints)
     yield from _pair_table(result.pairs)
     yield ""
@@ -80,7 +81,7 @@ def render(result: CheckResult) -> Iterator[str]:
 def _joint_table(joints: dict[str, dict]) -> Iterator[str]:
     if not joints:
         return
-    names = [_printable(name) for name in joints]
+    names = [_line(name) for name in joints]
     width = max(map(len, [*names, "joint"]))
     yield ""
     yield f"{'joint':{width}}  {'labelled':>8}  {'visible':>8}"
@@ -92,7 +93,7 @@ def _pair_table(pairs: list[dict]) -> Iterator[str]:
     """Without pairs that are known to be left and right, nothing."""
     if not pairs:
         return
-    names = [_printable(f"{pair['left']}, {pair['right']}") for pair in pairs]
+    names = [_line(f"{pair['left']}, {pair['right']}") for pair in pairs]
     width = max(map(len, [*names, "left, right"]))
     yield ""
     yield "facing: left lies right of right; disagree: otherwise than most other pairs of the person"
@@ -122,11 +123,10 @@ def _percent(value: float | None) -> str:
     return f"{'-':>8}" if value is None else f"{value:>6.1f} %"
 
 
-def _printable(text) -> str:
+def _line(text) -> str:
     """One line without control characters, of bounded length."""
     text = str(text)
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}...")
 
 
 def _show_progress(stream) -> Progress:

@@ -1,12 +1,10 @@
 """The checks of `flpn data check` on people and their joints. Needs no TensorFlow."""
 
-import re
-
 import numpy as np
 
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.records import PersonRecord
-from flpn_tf.skeleton import Skeleton
+from flpn_tf.skeleton import Skeleton, joint_side, joint_words
 
 _TOLERANCE = 1.0  # pixels; annotation tools differ on where a photo's first pixel lies
 _BOX_GROWTH = 1.5
@@ -122,19 +120,13 @@ def check_sides(pairs: list[dict], findings: Findings) -> None:
 
 def _left_first(one: str, other: str) -> tuple[str, str] | None:
     """(left, right); None where the names, of pairs that the annotations state, don't say."""
-    for left, right in ((one, other), (other, one)):
-        if _words(left) & {"left", "l"} and _words(right) & {"right", "r"}:
-            return left, right
-    return None
+    of = {joint_side(one): one, joint_side(other): other}
+    return (of["left"], of["right"]) if {"left", "right"} <= of.keys() else None
 
 
 def _of_face(name: str) -> bool:
     """Such a pair is seldom labelled on people seen from behind."""
-    return bool(_words(name) & _FACE)
-
-
-def _words(name: str) -> set[str]:
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    return not _FACE.isdisjoint(joint_words(name))
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from flpn_tf.data.annotation_files import BadEntry
-from flpn_tf.data.findings import Findings
+from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.photo_header import PhotoHeader, check_pixels, header_of
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.errors import InputError

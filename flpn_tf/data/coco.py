@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from flpn_tf.data.annotation_files import (
-    BadEntry,
     clipped,
     existing_photos,
     numbers,
@@ -16,7 +15,7 @@ from flpn_tf.data.annotation_files import (
     read_annotations,
     short,
 )
-from flpn_tf.data.findings import Findings
+from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.records import People, PersonRecord
 from flpn_tf.errors import InputError
 from flpn_tf.skeleton import Skeleton
@@ -59,10 +58,8 @@ def read_coco(annotations, images, detections=None, findings: Findings | None = 
     skeleton, categories = _read_categories(document["categories"], source)
     photos = {}
     for image_id, image, where in _entries(document["images"], f"{source}: image", findings):
-        try:
+        with findings.of_entry():
             photos[image_id] = _read_photo(image, root, where)
-        except BadEntry as error:
-            findings.error(error.kind, str(error))
     if detections is None:
         entries = _entries(document["annotations"], f"{source}: annotation", findings)
         read_person = _read_annotation
@@ -72,11 +69,8 @@ def read_coco(annotations, images, detections=None, findings: Findings | None = 
         read_person = _read_detection
     records = []
     for person_id, entry, where in entries:
-        try:
+        with findings.of_entry():
             record = read_person(person_id, entry, where, skeleton, categories, photos, findings)
-        except BadEntry as error:
-            findings.error(error.kind, str(error))
-        else:
             if record is not None:
                 records.append(record)
     return People(existing_photos(records, source, findings), source, sha256, findings)

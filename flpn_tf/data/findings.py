@@ -1,10 +1,20 @@
 """What readers and checks find in a data set. Needs no TensorFlow."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flpn_tf.errors import InputError
 
 Kinds = dict[str, list[str]]
+
+
+class BadEntry(InputError):
+    """One image or person of a data set is wrong; `kind` groups such errors."""
+
+    def __init__(self, kind: str, message: str):
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass
@@ -28,6 +38,14 @@ class Findings:
         if not self.collect:
             raise InputError(message)
         self.errors.setdefault(kind, []).append(message)
+
+    @contextlib.contextmanager
+    def of_entry(self) -> Iterator[None]:
+        """Around the reading of one image or person: a BadEntry is an error, which ends this block only."""
+        try:
+            yield
+        except BadEntry as bad:
+            self.error(bad.kind, str(bad))
 
     def warn(self, kind: str, message: str) -> None:
         """Keeps a warning."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from flpn_tf.data.annotation_files import (
-    BadEntry,
     existing_photos,
     in_folder,
     is_url,
@@ -16,7 +15,7 @@ from flpn_tf.data.annotation_files import (
     photo_folder,
     read_annotations,
 )
-from flpn_tf.data.findings import Findings
+from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.matlab import parse_people_array
 from flpn_tf.data.records import People, PersonRecord
 from flpn_tf.errors import InputError
@@ -67,18 +66,15 @@ def read_lsp(annotations, images, split: str = "all", findings: Findings | None 
     records = []
     for place in range(first, end):
         photo = in_folder(root, f"im{place + 1:0{digits}d}.jpg")
-        try:
+        with findings.of_entry():
             keypoints = _keypoints(joints[place], extended, f"{source}: person {place}")
-        except BadEntry as error:
-            findings.error(error.kind, str(error))
-            continue
-        labelled = keypoints[keypoints[:, 2] > 0, :2]
-        if not len(labelled):
-            findings.leave_out("no labelled keypoint", place)
-            continue
-        box = _box(labelled)
-        area = float(box[2] * box[3])
-        records.append(PersonRecord(photo, place, place, box, area, keypoints.astype(np.float32), LSP_14))
+            labelled = keypoints[keypoints[:, 2] > 0, :2]
+            if not len(labelled):
+                findings.leave_out("no labelled keypoint", place)
+                continue
+            box = _box(labelled)
+            area = float(box[2] * box[3])
+            records.append(PersonRecord(photo, place, place, box, area, keypoints.astype(np.float32), LSP_14))
     return People(existing_photos(records, source, findings), source, sha256, findings)
 
 

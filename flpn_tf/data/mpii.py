@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from flpn_tf.data.annotation_files import (
-    BadEntry,
     existing_photos,
     numbers,
     parse_json,
@@ -18,7 +17,7 @@ from flpn_tf.data.annotation_files import (
     read_annotations,
     short,
 )
-from flpn_tf.data.findings import Findings
+from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.matlab import is_mat, parse_mat, parse_people_array, plain
 from flpn_tf.data.mpii_mat import mat_people, mat_person
 from flpn_tf.data.records import People, PersonRecord
@@ -72,14 +71,11 @@ def read_mpii(
     records = []
     for image_id, person_id, photo, entry in entries:
         where = f"{source}: image {image_id}, person {person_id}"
-        try:
+        with findings.of_entry():
             if not isinstance(entry, dict):
                 raise BadEntry("bad person", f"{where} must have named values. Received: {short(entry)}")
             person = read_person(entry, where, findings)
             record = _record(image_id, person_id, photo, person, root, where, findings)
-        except BadEntry as error:
-            findings.error(error.kind, str(error))
-        else:
             if record is not None:
                 records.append(record)
     return People(existing_photos(records, source, findings), source, sha256, findings)

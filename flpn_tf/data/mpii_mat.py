@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from flpn_tf.data.annotation_files import BadEntry, short
-from flpn_tf.data.findings import Findings
+from flpn_tf.data.annotation_files import short
+from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.matlab import listed
 from flpn_tf.errors import InputError
 from flpn_tf.skeleton import MPII_16

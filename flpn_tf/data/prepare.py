@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from flpn_tf.data.annotation_files import BadEntry, is_url
-from flpn_tf.data.findings import Findings
+from flpn_tf.data.annotation_files import is_url
+from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.manifest import (
     CROPS,
     MANIFEST,

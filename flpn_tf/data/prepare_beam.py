@@ -25,9 +25,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flpn_tf.data.annotation_files import is_url
-from flpn_tf.data.manifest import MANIFEST
+from flpn_tf.data.manifest import MANIFEST, PREPARING
 from flpn_tf.data.prepare import (
-    PREPARING,
     TEMPORARY,
     Plan,
     check_same,
@@ -109,6 +108,8 @@ def _pipeline(beam_options: str, places: list) -> beam.Pipeline:
             options.view_as(SetupOptions).save_main_session = False
             options.get_all_options()
             pipeline = beam.Pipeline(options=options)
+            # For transforms in other languages; Beam removes it after a run only.
+            shutil.rmtree(pipeline.local_tempdir)
         for place in filter(is_url, places):
             FileSystems.get_filesystem(str(place))
     except SystemExit as error:  # of argparse

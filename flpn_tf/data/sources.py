@@ -76,11 +76,11 @@ def open_people(data, images=None, split: str | None = None) -> People | Prepare
     """
     if is_url(images):
         raise InputError(f"{images}: photos are trained on from a URL only after flpn data prepare --beam")
-    if (Path(data) / PREPARING).is_file() and not is_prepared(data):
-        raise InputError(
-            f"{data}: its preparation has not ended; run flpn data prepare again, it goes on there"
-        )
     if not is_prepared(data):
+        if (Path(data) / PREPARING).is_file():
+            raise InputError(
+                f"{data}: its preparation has not ended; run flpn data prepare again, it goes on there"
+            )
         return read_people(data, images, split)
     if images is not None or split is not None:
         raise InputError(

@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from flpn_tf.data.annotation_files import BadEntry
 from flpn_tf.data.augment import Augmentation
+from flpn_tf.data.findings import BadEntry
 from flpn_tf.data.half_body import HALF_BODY_AT_LEAST, HALF_BODY_EXTENT, HALF_BODY_MORE_THAN
-from flpn_tf.data.photo_header import check_pixels, read_header
+from flpn_tf.data.photo_header import PhotoHeader, check_pixels, read_header
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.images import decode_image, refused_damage
@@ -71,15 +71,14 @@ def store(
         BadEntry: the photo cannot be decoded, is damaged, too large, or not of the size that the annotations
             state.
     """
-    source = people[0].image
-    photo = _decode(content, source, people[0].image_size)
+    source, header = people[0].image, read_header(content)
+    photo = _decode(content, header, source, people[0].image_size)
     height, width = photo.shape[:2]
     window, zoom = (0, 0, width, height), 1.0
     if not options.whole:
         window, zoom = _part(people[0], width, height, options)
     left, top, right, bottom = window
     size = np.maximum(np.rint(zoom * np.array([right - left, bottom - top])), 1).astype(int)
-    header = read_header(content)
     untouched = tuple(size) == (width, height) and header is not None and header.orientation == 1
     if untouched and keep_bytes:
         return content, [_moved(person, np.zeros(2), np.ones(2)) for person in people]
@@ -98,8 +97,9 @@ def store(
     return encoded, [_moved(person, np.array([left, top]), scale) for person in people]
 
 
-def _decode(content: bytes, source: Path | str, stated: tuple[int, int] | None) -> np.ndarray:
-    header = read_header(content)
+def _decode(
+    content: bytes, header: PhotoHeader | None, source: Path | str, stated: tuple[int, int] | None
+) -> np.ndarray:
     try:
         if header is not None:
             check_pixels(header.width, header.height, source)

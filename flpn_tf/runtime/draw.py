@@ -1,15 +1,13 @@
 """Skeletons drawn on photos."""
 
-import re
-
 import cv2
 import numpy as np
 
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
-from flpn_tf.skeleton import Skeleton
+from flpn_tf.skeleton import Skeleton, joint_side
 
 # RGB; sides are the person's own left and right.
-_LEFT, _RIGHT, _MIDDLE = (255, 140, 0), (0, 160, 255), (60, 220, 90)
+_COLOURS = {"left": (255, 140, 0), "right": (0, 160, 255), None: (60, 220, 90)}
 _HOLE = (0, 0, 0)
 _WIDTH_PER_SIDE = 1 / 80  # line width as a fraction of the person's longer box side
 _MIN_WIDTH_PER_SIDE = 1 / 300  # …but at least this fraction of the photo's longer side
@@ -51,22 +49,15 @@ def draw_joints(
         hollow: ``(K,)`` bool, joints to draw as rings around black; by default none.
     """
     hollow = np.zeros(len(skeleton), bool) if hollow is None else hollow
-    colours = [_side_colour(name) for name in skeleton.names]
+    colours = [_COLOURS[joint_side(name)] for name in skeleton.names]
     # OpenCV takes 32-bit coordinates; a joint far outside the photo must not overflow them.
     points = np.clip(np.rint(points), -(2**15), 2**15).astype(int)
     for a, b in skeleton.limbs:
         if shown[a] and shown[b]:
-            colour = colours[a] if colours[a] == colours[b] else _MIDDLE
+            colour = colours[a] if colours[a] == colours[b] else _COLOURS[None]
             cv2.line(canvas, points[a].tolist(), points[b].tolist(), colour, width, cv2.LINE_AA)
     for joint in np.flatnonzero(shown):
         centre, radius = points[joint].tolist(), width + (2 if hollow[joint] else 1)
         cv2.circle(canvas, centre, radius, colours[joint], cv2.FILLED, cv2.LINE_AA)
         if hollow[joint]:
             cv2.circle(canvas, centre, width, _HOLE, cv2.FILLED, cv2.LINE_AA)
-
-
-def _side_colour(name: str) -> tuple[int, int, int]:
-    words = re.findall(r"[a-z]+", name.lower())
-    if "left" in name.lower() or "l" in words:
-        return _LEFT
-    return _RIGHT if "right" in name.lower() or "r" in words else _MIDDLE

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ import scipy.io
 import synthetic_people
 
 from flpn_tf.cli import main
-from flpn_tf.data.manifest import MANIFEST, open_prepared
-from flpn_tf.data.prepare import PREPARING, prepare
+from flpn_tf.data.manifest import MANIFEST, PREPARING, open_prepared
+from flpn_tf.data.prepare import prepare
 from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.data.stored_photo import StoredPhoto
 from flpn_tf.errors import InputError
@@ -71,6 +72,15 @@ class Bucket(LocalFileSystem):
     def delete(self, paths):
         for path in paths:
             self.path(path).unlink()
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory, monkeypatch):
+    """Whatever happens, nothing is left among the system's temporary files."""
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield
+    assert not list(folder.iterdir())
 
 
 @pytest.fixture

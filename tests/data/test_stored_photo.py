@@ -16,8 +16,8 @@ from synthetic_people import COLOURS, SKELETON
 
 from flpn_tf import geometry
 from flpn_tf.codec import HeatmapCodec
-from flpn_tf.data.annotation_files import BadEntry
 from flpn_tf.data.augment import Augmentation
+from flpn_tf.data.findings import BadEntry
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.data.stored_photo import StoredPhoto, store
 from flpn_tf.errors import InputError
