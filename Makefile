@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-lowest bench bench-data check-wheel lint format clean
+.PHONY: help demo test test-lowest bench bench-data bench-train check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ bench: .venv-demo/.done  ## latency of the shipped models, one thread, interleav
 DATA ?= ../shared/data/people
 bench-data: .venv/.done  ## the training pipeline beside a loader in OpenCV, on DATA
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/data_pipeline.py $(DATA)
+
+bench-train: .venv/.done  ## a training step beside plain Keras layers, and its wait for DATA
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/train_step.py $(DATA)
 
 check-wheel:  ## the wheel in an empty environment: a pose without TensorFlow
 	rm -rf build dist .venv-wheel && $(PYTHON) -m venv .venv-wheel

@@ -22,14 +22,15 @@ import tensorflow as tf
 
 from flpn_tf import geometry
 from flpn_tf.codec import HeatmapCodec
-from flpn_tf.data import augment_tf, codec_tf, geometry_tf
+from flpn_tf.data import augment_batch, codec_batch, geometry_batch
 from flpn_tf.data.augment import Augmentation
-from flpn_tf.data.photo_tf import decode_upright
-from flpn_tf.data.pipeline import training_dataset
+from flpn_tf.data.entries import Order
+from flpn_tf.data.photo_tf import decode_upright, warp
+from flpn_tf.data.pipeline import training_dataset, uniforms
 from flpn_tf.data.prepare import prepare
 from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.data.stored_photo import StoredPhoto
-from flpn_tf.data.streams import Order, stream
+from flpn_tf.data.streams import stream
 
 HEIGHT, WIDTH, BATCH = 256, 192, 32
 CODEC = HeatmapCodec(HEIGHT // 4, WIDTH // 4)
@@ -95,27 +96,28 @@ def step_by_step(people, batched_targets, batched_affines, packed):
 
     def place(step, entries):
         size = tf.shape(entries.box)[0]
-        motion = augment_tf.draw_motion(AUGMENTATION, augment_tf.uniforms(0, step, size))
+        motion = augment_batch.draw_motion(AUGMENTATION, uniforms(0, step, size))
         flip = motion.flip[:, tf.newaxis, tf.newaxis]
         keypoints = tf.where(flip, tf.gather(entries.keypoints, mirrored, axis=1), entries.keypoints)
-        affines = geometry_tf.crop_affine(entries.box, HEIGHT, WIDTH, 1.25, motion)
-        points = geometry_tf.transform_points(keypoints[..., :2], affines)
+        affines = geometry_batch.crop_affine(entries.box, HEIGHT, WIDTH, 1.25, motion)
+        points = geometry_batch.transform_points(keypoints[..., :2], affines)
         return entries.photo, affines, points, keypoints[..., 2]
 
     def crop(photo, affine, points, visible):
         pixels = decode_upright(tf.io.read_file(photo))
         if packed:
             return tf.reshape(pixels, (-1, 3)), tf.shape(pixels)[:2], affine, points, visible
-        pixels = geometry_tf.warp(pixels, affine, HEIGHT, WIDTH)
+        pixels = warp(pixels, affine, HEIGHT, WIDTH)
         if batched_targets:
             return pixels, points, visible
-        heatmaps, weights = codec_tf.encode(CODEC, points[tf.newaxis], visible[tf.newaxis])
+        heatmaps, weights = codec_batch.encode(CODEC, points[tf.newaxis], visible[tf.newaxis])
         return pixels, heatmaps[0], weights[0]
 
     def unpacked(pixels, sizes, affines, points, visible):
         starts = tf.cast(pixels.row_splits[:-1], tf.int32)
-        crops = geometry_tf.warp_packed(pixels.values, starts, sizes, affines, HEIGHT, WIDTH)
-        return crops, *codec_tf.encode(CODEC, points, visible)
+        crop_points = geometry_batch.crop_points(affines, HEIGHT, WIDTH)
+        crops = geometry_batch.warp_packed(pixels.values, starts, sizes, crop_points)
+        return crops, *codec_batch.encode(CODEC, points, visible)
 
     if batched_affines:
         photos = stream(people, Order(BATCH)).enumerate().map(place).unbatch()
@@ -125,7 +127,7 @@ def step_by_step(people, batched_targets, batched_affines, packed):
     if packed:
         samples = photos.ragged_batch(BATCH).map(unpacked, num_parallel_calls=tf.data.AUTOTUNE)
     elif batched_targets:
-        samples = photos.batch(BATCH).map(lambda crops, *joints: (crops, *codec_tf.encode(CODEC, *joints)))
+        samples = photos.batch(BATCH).map(lambda crops, *joints: (crops, *codec_batch.encode(CODEC, *joints)))
     else:
         samples = photos.batch(BATCH)
     return samples.prefetch(tf.data.AUTOTUNE)

@@ -1,5 +1,6 @@
 """The command line: parsing only. Work is imported inside each command, so that `flpn pose` stays light."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -81,13 +82,37 @@ def train(
         str | None, typer.Option(help="train, test, valid or all, where the data set has such a split.")
     ] = None,
     init: Annotated[Path | None, typer.Option(help=".keras model whose weights to start from.")] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Data set to measure AP and PCK on; decides which weights are best.keras."),
+    ] = None,
 ) -> None:
     """Train a network; run the same command again to go on after an interruption."""
-    needs_tensorflow()
-    from flpn_tf.training.config import load_config
+    needs_keras()
+    from flpn_tf.training.config_file import load_config
     from flpn_tf.training.fit import train
 
-    print(train(load_config(config, overrides or ()), data, output, init, images, split))
+    print(train(load_config(config, overrides or ()), data, output, init, images, split, validation))
+
+
+@app.command()
+def pretrain(
+    config: Annotated[Path, typer.Argument(help="YAML; see training/configs/pretrain_*.yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Values that differ: schedule.epochs=3 model.width=0.5 …")
+    ] = None,
+    *,
+    data: Annotated[
+        Path, typer.Option(help="Folder with a folder of images per class, or with train/ and val/ of these.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the run; the same one resumes it.")],
+) -> None:
+    """Train a network's backbone as an image classifier, for flpn train --init."""
+    needs_tensorflow()
+    from flpn_tf.training.config_file import load_config
+    from flpn_tf.training.pretrain import PretrainConfig, pretrain
+
+    print(pretrain(load_config(config, overrides or (), PretrainConfig), data, output))
 
 
 @app.command()
@@ -146,26 +171,45 @@ def models(
     models_command.run_models(json)
 
 
+def needs_keras() -> None:
+    """Imports Keras, its backend, and TensorFlow where it is installed, without their notices.
+
+    Raises:
+        InputError: Keras or its backend is not installed.
+    """
+    from flpn_tf.runtime.native_stderr import discard_native_stderr
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        # The start-up notices, and those about a missing GPU, would stand before our one line.
+        with discard_native_stderr():
+            import keras
+
+            on_tensorflow = keras.backend.backend() == "tensorflow"
+            if on_tensorflow or importlib.util.find_spec("tensorflow"):
+                import tensorflow
+
+                # Beside another backend it would take the accelerators' memory.
+                devices = tensorflow.config.list_physical_devices()
+                shown = [d for d in devices if on_tensorflow or d.device_type == "CPU"]
+                tensorflow.config.set_visible_devices(shown)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"this command needs {error.name}; install it with: pip install 'flpn-tf[train]'"
+        ) from error
+
+
 def needs_tensorflow(as_backend: bool = False) -> None:
     """Imports TensorFlow without its notices.
 
     Raises:
         InputError: it is not installed, or is not Keras's backend where `as_backend` asks for that.
     """
-    from flpn_tf.runtime.native_stderr import discard_native_stderr
+    needs_keras()
+    if importlib.util.find_spec("tensorflow") is None:
+        raise InputError("this command needs tensorflow; install it with: pip install 'flpn-tf[train]'")
+    import keras
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        # Its start-up notices, and those about a missing GPU, would stand before our one line.
-        with discard_native_stderr():
-            import keras
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"this command needs {error.name}; install it with: pip install 'flpn-tf[train]'"
-        ) from error
     if as_backend and keras.backend.backend() != "tensorflow":
         backend = keras.backend.backend()
         raise InputError(f"this command needs Keras's TensorFlow backend. Received: KERAS_BACKEND={backend}")

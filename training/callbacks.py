@@ -1,5 +1,7 @@
-"""Checkpointing, progress, and the stop at the first number that is none."""
+"""Progress, the log, and the stop at the first number that is none."""
 
+import csv
+import io
 import sys
 import time
 from pathlib import Path
@@ -8,50 +10,66 @@ import keras
 import numpy as np
 
 from flpn_tf.errors import InputError
+from flpn_tf.runtime.files import write_atomically
+from flpn_tf.training.checkpoint import Place, steps_done
 
-CHECKPOINT = "checkpoint.keras"
-
-
-def save_atomically(model: keras.Model, path: Path) -> None:
-    """`model.save` to a neighbour file that then takes the place of `path`.
-
-    Raises:
-        OSError: it cannot be written; `path` is as it was and the neighbour is gone.
-    """
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        model.save(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+LOG = "log.csv"
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimiser after every epoch, so that the same command goes on from there.
+class WholeEpoch(keras.callbacks.Callback):
+    """Makes `logs["loss"]` the mean since the epoch's beginning where a run goes on within an epoch.
 
-    The optimiser counts the steps, so this one file also says how far the run has come.
+    Stands before every other callback; they share the `logs`.
 
     Args:
-        folder: gets `checkpoint.keras`.
+        place: where the run goes on.
+        steps: an epoch.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, place: Place, steps: int):
         super().__init__()
-        self.folder = folder
+        self.before, self.loss = place.step % steps, place.loss
+        self.batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches = batch + 1
+        self._extend(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        save_atomically(self.model, self.folder / CHECKPOINT)
+        self._extend(logs)
+        self.before = 0
+
+    def _extend(self, logs):
+        share = self.before / (self.before + self.batches)
+        logs["loss"] = share * self.loss + (1 - share) * logs["loss"]
+
+
+class NotFinite(InputError):
+    """Training failed: a number is NaN or infinite.
+
+    Args:
+        what: is not finite.
+        when: it was seen.
+        step: steps of the run done before the one whose batch may show why.
+    """
+
+    def __init__(self, what: str, when: str, step: int):
+        super().__init__(
+            f"training failed, {what} is not finite at {when}: lower schedule.learning_rate or lengthen its "
+            "warm-up, in a new output folder; the checkpoint is the last good one"
+        )
+        self.step = step
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends a run whose loss or weights have become NaN or infinite; stands before `Checkpoint`.
+    """Ends a run whose loss or weights have become NaN or infinite.
 
     Raises:
-        InputError: in the step that shows it, or at the epoch's end, before the checkpoint is replaced.
+        NotFinite: in the step that shows it, or before a checkpoint is replaced.
     """
 
     def on_train_begin(self, logs=None):
-        self.epoch = 0
+        self.step = steps_done(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -59,32 +77,64 @@ class StopWhenNotFinite(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         # Reading the loss costs a wait for the device each step; a lost epoch costs more.
         if not np.isfinite(logs["loss"]):
-            self._stop("the loss", f"step {batch + 1} of epoch {self.epoch + 1}")
+            raise NotFinite("the loss", f"step {batch + 1} of epoch {self.epoch + 1}", self.step)
+        self.step += 1
 
     def on_epoch_end(self, epoch, logs=None):
-        # The last step's update comes after its loss.
+        self.check(f"the end of epoch {epoch + 1}")
+
+    def check(self, when: str) -> None:
+        """Looks at every weight: a step's update comes after its loss."""
         for variable in [*self.model.weights, *self.model.optimizer.variables]:
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
-                self._stop(variable.path, f"the end of epoch {epoch + 1}")
+                raise NotFinite(variable.path, when, self.step - 1)
 
-    def _stop(self, what, when):
-        raise InputError(
-            f"training failed, {what} is not finite at {when}: lower schedule.learning_rate or lengthen its "
-            "warm-up, in a new output folder; the checkpoint is that of the last good epoch"
-        )
+
+class Log(keras.callbacks.Callback):
+    """A row an epoch in `log.csv`, the file rewritten whole each time.
+
+    Stands before `Checkpoint`: a row without its checkpoint is dropped when the run goes on, so no row is
+    twice or missing.
+
+    Args:
+        folder: gets `log.csv`.
+        epochs_done: by the run so far.
+    """
+
+    def __init__(self, folder: Path, epochs_done: int):
+        super().__init__()
+        self.path = folder / LOG
+        self.rows = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epochs_done]
+
+    def on_epoch_end(self, epoch, logs=None):
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        self.rows.append({"epoch": epoch, **logs, "learning_rate": rate})
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_atomically(self.path, text.getvalue().encode())
 
 
 class Progress(keras.callbacks.Callback):
     """A line on stderr every few seconds: step, loss, images per second, time to go.
 
     Args:
-        batch_size: persons per step.
+        batch_size: persons per step, of all devices.
+        steps: an epoch.
+        epochs: of the whole run.
         seconds: between lines.
     """
 
-    def __init__(self, batch_size: int, seconds: float = 20.0):
+    def __init__(self, batch_size: int, steps: int, epochs: int, seconds: float = 20.0):
         super().__init__()
         self.batch_size = batch_size
+        self.steps = steps
+        self.epochs = epochs
         self.seconds = seconds
 
     def on_train_begin(self, logs=None):
@@ -104,17 +154,17 @@ class Progress(keras.callbacks.Callback):
         if now - self.reported < self.seconds or self.done < 2:
             return
         self.reported = now
-        steps, epochs = self.params["steps"], self.params["epochs"]
+        epochs, step = self.epochs, self.steps - self.params["steps"] + batch + 1
         rate = (self.done - 1) / (now - self.started)
-        left = ((epochs - self.epoch) * steps - batch - 1) / rate
+        left = ((epochs - self.epoch) * self.steps - step) / rate
         time_left = f"{left / 60:.0f} min" if left >= 60 else f"{left:.0f} s"
         print(
-            f"epoch {self.epoch + 1}/{epochs} step {batch + 1}/{steps} loss {logs['loss']:.6f} "
+            f"epoch {self.epoch + 1}/{epochs} step {step}/{self.steps} loss {logs['loss']:.6f} "
             f"{rate * self.batch_size:.1f} img/s, {time_left} to go",
             file=sys.stderr,
             flush=True,
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        epochs = self.params["epochs"]
-        print(f"epoch {epoch + 1}/{epochs} done, loss {logs['loss']:.6f}", file=sys.stderr, flush=True)
+        values = ", ".join(f"{name} {value:.6g}" for name, value in logs.items())
+        print(f"epoch {epoch + 1}/{self.epochs} done, {values}", file=sys.stderr, flush=True)

@@ -1,21 +1,15 @@
-"""The training configuration: frozen dataclasses read from YAML. Needs no TensorFlow."""
+"""The training configuration: frozen dataclasses; `config_file` reads them. Needs no TensorFlow."""
 
-import dataclasses
-import difflib
-import re
-import types
-import typing
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import yaml
 
 from flpn_tf.data.augment import Augmentation
 from flpn_tf.errors import InputError
 
 NETWORKS = ("flpn", "simple_baseline", "lpn")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
+AUGMENT_ON = ("auto", "host", "device")
+METRICS = ("AP", "PCK", "loss")
 
 
 @dataclass(frozen=True)
@@ -52,8 +46,10 @@ class ScheduleConfig:
     `schedule` is "step" (×0.1 from each epoch of `drops` on; no warm-up) or "cosine" (to 0 at the end of
     the last epoch, behind `warmup_steps` of linear warm-up; no drops). `ema` is the momentum of the
     weights' moving average, or null. `clip_norm` bounds the norm of all gradients together, or null.
-    `weight_decay` is AdamW's, of convolution kernels only; 0 is Adam. `seed` decides the first weights,
-    the order and the augmentation.
+    `weight_decay` is AdamW's, of convolution kernels only; 0 is Adam. `freeze_batch_norm` keeps gains,
+    offsets and statistics of every batch norm as they are. `rounds` runs `epochs` epochs that often, each
+    time from the last weights and the schedule's beginning (LPN's iterative training). `seed` decides the
+    first weights, the order and the augmentation.
     """
 
     epochs: int = 140
@@ -65,10 +61,12 @@ class ScheduleConfig:
     ema: float | None = None
     clip_norm: float | None = None
     weight_decay: float = 0.0
+    freeze_batch_norm: bool = False
+    rounds: int = 1
     seed: int = 0
 
     def __post_init__(self):
-        _above_0(self, "epochs", "batch_size", "learning_rate")
+        _above_0(self, "epochs", "batch_size", "learning_rate", "rounds")
         _one_of(self, "schedule", ("step", "cosine"))
         if self.clip_norm is not None:
             _above_0(self, "clip_norm")
@@ -88,17 +86,71 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How the steps are computed; it has no part in what is learnt, but for rounding.
+    """How and where the steps are computed.
 
-    `precision` is a Keras policy of PRECISIONS: weights, losses and heatmaps stay float32. `jit` compiles the
-    training step with XLA.
+    Attributes:
+        precision: a Keras policy of PRECISIONS; weights, losses and heatmaps stay float32.
+        jit: compiles the training step with XLA; JAX always does.
+        strategy: of STRATEGIES. "auto" takes what is there: the machines of TF_CONFIG, else all GPUs of this
+            one, else one device. "mirrored" is data parallelism over this machine's devices. Each device
+            normalises its batch norms by its own part of the batch under TensorFlow, by the whole under JAX.
+        augment_on: "host" makes the batches by tf.data, "device" by JAX on its device, without TensorFlow;
+            "auto" is "device" where JAX has an accelerator or TensorFlow is missing. The two draw different
+            random numbers.
+        checkpoint_steps: a checkpoint after so many steps, beside that of each epoch's end; 0 for only those.
     """
 
     precision: str = "float32"
     jit: bool = False
+    strategy: str = "auto"
+    augment_on: str = "auto"
+    checkpoint_steps: int = 500
 
     def __post_init__(self):
         _one_of(self, "precision", PRECISIONS)
+        _one_of(self, "strategy", STRATEGIES)
+        _one_of(self, "augment_on", AUGMENT_ON)
+        if self.checkpoint_steps < 0:
+            raise InputError(f"checkpoint_steps must be at least 0. Received: {self.checkpoint_steps}")
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """What is measured during training, with ground-truth boxes, without flip.
+
+    Attributes:
+        every: epochs between, also of TensorBoard's pictures; the last has both. 0 for never.
+        metric: of METRICS, decides which weights are `best.keras`.
+        holdout: this share of the training photos is kept out of training to measure on; 0 where the data
+            come from elsewhere (`--validation`) or nothing is measured.
+    """
+
+    every: int = 1
+    metric: str = "AP"
+    holdout: float = 0.0
+
+    def __post_init__(self):
+        if self.every < 0:
+            raise InputError(f"every must be at least 0. Received: {self.every}")
+        _one_of(self, "metric", METRICS)
+        if not 0 <= self.holdout < 1:
+            raise InputError(f"holdout must be at least 0 and below 1. Received: {self.holdout}")
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """Distillation: the squared error to another model's heatmaps joins the loss.
+
+    Attributes:
+        model: path of the teacher, any model that `flpn pose` runs, relative to the working folder.
+        weight: of that error; the labels' has 1.
+    """
+
+    model: str
+    weight: float = 1.0
+
+    def __post_init__(self):
+        _above_0(self, "weight")
 
 
 @dataclass(frozen=True)
@@ -109,6 +161,8 @@ class Config:
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    teacher: TeacherConfig | None = None
 
 
 def _above_0(config, *names):
@@ -120,108 +174,3 @@ def _above_0(config, *names):
 def _one_of(config, name, allowed):
     if getattr(config, name) not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}. Received: {getattr(config, name)!r}")
-
-
-def load_config(path, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML config; what it leaves out keeps its default.
-
-    Args:
-        path: of the YAML file.
-        overrides: "section.key=value" texts that come before the file's values; the value is YAML.
-
-    Raises:
-        InputError: unreadable, not YAML, an unknown key (the nearest one is suggested), a wrong type, a
-            value out of its range; the message names the file and the key.
-    """
-    source = Path(path)
-    try:
-        values = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{source}: is not YAML ({' '.join(str(error).split())})") from error
-    try:
-        config = _section(Config, {} if values is None else values, "")
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from error
-    return override_config(config, overrides)
-
-
-def override_config(config: Config, overrides: Sequence[str]) -> Config:
-    """The config with "section.key=value" texts in place of its values; all together must be valid.
-
-    Raises:
-        InputError: as `load_config`.
-    """
-    values = _plain(dataclasses.asdict(config))
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        section, dot, key = name.strip().partition(".")
-        if not equals or not dot:
-            raise InputError(f"an override is written section.key=value. Received: {override}")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"{override}: is not YAML ({' '.join(str(error).split())})") from error
-        values[section] = values.get(section, {}) | {key: value}
-    return _section(Config, values, "")
-
-
-def dump_config(config: Config) -> str:
-    """The whole config as YAML that `load_config` reads back to an equal one."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _section(cls, values, where):
-    if not isinstance(values, dict):
-        raise InputError(f"{where or 'a config'} must be a mapping of keys to values. Received: {values!r}")
-    fields = typing.get_type_hints(cls)
-    prefix = f"{where}." if where else ""
-    for key in values:
-        if key not in fields:
-            nearest = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(fields)}"
-            raise InputError(f"unknown key {prefix}{key}; {hint}")
-    arguments = {key: _value(fields[key], value, f"{prefix}{key}") for key, value in values.items()}
-    try:
-        return cls(**arguments)
-    except InputError as error:
-        raise InputError(f"{prefix}{error}") from error
-
-
-def _value(annotation, value, where):
-    """`value` as the field's type; whole floats do for ints and ints for floats, nothing else."""
-    if dataclasses.is_dataclass(annotation):
-        return _section(annotation, value, where)
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is types.UnionType:
-        return None if value is None else _value(arguments[0], value, where)
-    if origin is tuple:
-        if isinstance(value, list):
-            return tuple(_value(arguments[0], v, f"{where}[{place}]") for place, v in enumerate(value))
-    elif annotation is bool:
-        if isinstance(value, bool):
-            return value
-    elif annotation is str:
-        if isinstance(value, str):
-            return value
-    elif _is_number(value, annotation):
-        number = float(value)
-        if annotation is float or number.is_integer():
-            return annotation(number)
-    kinds = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false"}
-    expected = kinds.get(annotation, "a list")
-    raise InputError(f"{where} must be {expected}. Received: {value!r}")
-
-
-def _is_number(value, annotation) -> bool:
-    if isinstance(value, str) and annotation is float:
-        # YAML 1.1, which PyYAML reads, wants 1.0e-3 and takes 1e-3 for a text.
-        return re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,2}", value) is not None
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63

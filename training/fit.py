@@ -1,193 +1,229 @@
-"""`compile` and `fit`: from a config and a data set to a trained `.keras`."""
+"""`flpn train`: from a config and a data set to a trained `.keras`."""
 
-import contextlib
+import dataclasses
+import importlib.util
 import sys
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
+from flpn_tf.data.holdout import hold_out
 from flpn_tf.data.manifest import PreparedPeople
-from flpn_tf.data.pipeline import explain, training_dataset
 from flpn_tf.data.records import People
-from flpn_tf.data.sources import open_people
+from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.errors import InputError
-from flpn_tf.models import FLPN, LPN, SimpleBaseline
-from flpn_tf.models.load import load_network
-from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.files import write_atomically
-from flpn_tf.training.callbacks import CHECKPOINT, Checkpoint, Progress, StopWhenNotFinite, save_atomically
-from flpn_tf.training.config import Config, ModelConfig, ScheduleConfig, dump_config
+from flpn_tf.training import session
+from flpn_tf.training.checkpoint import CHECKPOINT
+from flpn_tf.training.config import ComputeConfig, Config
+from flpn_tf.training.config_file import dump_config, load_config
 from flpn_tf.training.initialise import initialise
-from flpn_tf.training.learning_rate import make_learning_rate
 from flpn_tf.training.loss import HeatmapLoss
+from flpn_tf.training.networks import build_model
 from flpn_tf.training.provenance import record_session
+from flpn_tf.training.strategy import Strategy, open_strategy
 
 CONFIG = "config.yaml"
-LOG = "log.csv"
-MODEL = "model.keras"
 
 
-def train(config: Config, data, output, init=None, images=None, split=None) -> Path:
+def train(config: Config, data, output, init=None, images=None, split=None, validation=None) -> Path:
     """Trains on the people of a data set and writes `OUTPUT/model.keras`.
 
-    Interrupted at any point, the same call goes on after the last finished epoch, from its weights,
-    optimiser and place in the data's order; on a finished run it writes the same model again.
+    Interrupted at any point, the same call goes on from the last checkpoint, with its weights, optimiser and
+    place in the data's order; on a finished run it writes the same model again.
 
     Args:
         data, images, split: a folder that `flpn data prepare` made, or what `read_people` takes.
-        output: folder for `config.yaml`, `checkpoint.keras`, `log.csv` and, at the end, `model.keras`.
-        init: a `.keras` model of the same layers to start from, of any input size and joints: see
-            `initialise`. It has no part in a run that goes on.
+        output: folder for `config.yaml`, `checkpoint.keras`, `log.csv`, `run.json`, TensorBoard's files,
+            `best.keras` where there is a validation, and, at the end, `model.keras`.
+        init: a `.keras` model of the same layers to start from, of any input size and joints, or a
+            classifier that `pretrain` made: see `initialise`. It has no part in a run that goes on.
+        validation: a data set to measure on, as `read_people` takes it.
 
     Returns:
         The path of the trained model (moving-average weights where the config asks for them).
 
     Raises:
-        InputError: bad data, a photo that cannot be decoded, a config that fits neither data nor network,
-            an output folder of another run or that cannot be written, a loss that is not finite. Once
-            an epoch is done, its checkpoint survives each of these.
+        InputError: bad data, a photo that cannot be decoded, a config that fits neither data nor network nor
+            machine, an output folder of another run or that cannot be written, a loss that is not finite.
+            A checkpoint, once written, survives each of these.
     """
-    with _precision(config.compute.precision):
-        return _train(config, open_people(data, images, split), Path(output), init)
+    strategy = open_strategy(config.compute.strategy)
+    config = dataclasses.replace(config, compute=_resolved(config.compute, strategy))
+    people = open_people(data, images, split)
+    people, measured = _measured(config, people, validation)
+    output = Path(output)
+    identity = _identity(people)
+    _refuse_other_run(output, identity, config)
+    strategy.agree(identity, dump_config(config))
+    job = _Pose(config, strategy, people, measured, output, init).job()
+
+    def begin(epochs_done):
+        write_atomically(output / CONFIG, f"{identity}\n{dump_config(config)}".encode())
+        record_session(output, people, epochs_done)
+
+    return session.run(job, strategy, config.schedule, config.compute, output, begin)
 
 
-def _train(config: Config, people: People | PreparedPeople, output: Path, init) -> Path:
-    skeleton, schedule = people.skeleton, config.schedule
-    steps = len(people) // schedule.batch_size
-    if steps == 0:
-        raise InputError(
-            f"schedule.batch_size is larger than the data set of {len(people)} people; make it smaller. "
-            f"Received: {schedule.batch_size}"
-        )
-    of = "the prepared data" if isinstance(people, PreparedPeople) else people.source.name
-    identity = f"# {len(people)} people, sha256 of {of} {people.sha256}\n{dump_config(config)}"
-    _refuse_other_run(output, identity)
-    keras.utils.set_random_seed(schedule.seed)
-    if (output / CHECKPOINT).exists():
-        model = _load_checkpoint(output)
-    else:
-        model = build_model(config.model, skeleton)
-        if init is not None:
-            initialise(model, init)
-        model.compile(
-            make_optimizer(schedule, steps, model), loss=HeatmapLoss(), jit_compile=config.compute.jit
-        )
-        # Built inside `fit`, its variables would make TensorFlow trace the training step twice.
-        model.optimizer.build(model.trainable_variables)
-    done = int(model.optimizer.iterations) // steps
-    print(
-        f"{len(people)} people, {steps} steps an epoch, {model.count_params():,} weights, "
-        f"on {', '.join(keras.distribution.list_devices())}"
-        + (f", going on after epoch {done}" if done else ""),
-        file=sys.stderr,
-        flush=True,
-    )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        write_atomically(output / CONFIG, identity.encode())
-        record_session(output, people, done)
-        if done < schedule.epochs:
-            batches = training_dataset(
-                people,
-                model.codec,
+class _Pose:
+    """What `session.run` needs to train a pose network on people."""
+
+    def __init__(self, config: Config, strategy: Strategy, people, measured, output: Path, init):
+        self.config = config
+        self.strategy = strategy
+        self.people = people
+        self.measured = measured
+        self.output = output
+        self.init = init
+        network = build_model(config.model, people.skeleton)
+        self.codec = network.codec
+        self.teacher = None
+        if config.teacher is not None:
+            from flpn_tf.training.teacher import Teacher
+
+            self.teacher = Teacher(
+                config.teacher.model,
+                config.teacher.weight,
                 config.model.image_size,
-                schedule.batch_size,
-                seed=schedule.seed,
-                first_step=done * steps,
-                augmentation=config.augmentation,
+                people.skeleton,
+                self.codec,
             )
-            model.fit(
-                batches,
-                epochs=schedule.epochs,
-                initial_epoch=done,
-                steps_per_epoch=steps,
-                shuffle=False,  # the pipeline shuffles
-                verbose=0,
-                callbacks=[
-                    StopWhenNotFinite(),
-                    Checkpoint(output),
-                    keras.callbacks.CSVLogger(output / LOG, append=done > 0),
-                    Progress(schedule.batch_size),
-                ],
+
+    def job(self) -> session.Job:
+        return session.Job(
+            "people", len(self.people), self.build, HeatmapLoss(), self.batches, self.explain, self.callbacks
+        )
+
+    def build(self):
+        model = build_model(self.config.model, self.people.skeleton)
+        if self.init is not None and not (self.output / CHECKPOINT).exists():
+            initialise(model, self.init)
+        return model
+
+    def batches(self, first_step: int):
+        schedule = self.config.schedule
+        options = {
+            "seed": schedule.seed,
+            "first_step": first_step,
+            "augmentation": self.config.augmentation,
+        }
+        arguments = self.people, self.codec, self.config.model.image_size, schedule.batch_size
+        if self.config.compute.augment_on == "device":
+            from flpn_tf.data.device_samples import device_batches
+
+            batches = device_batches(*arguments, **options)
+            return batches if self.teacher is None else self.teacher.batches(batches)
+        from flpn_tf.data.pipeline import training_dataset
+
+        dataset = training_dataset(*arguments, **options, shard=self.strategy.shard)
+        return dataset if self.teacher is None else self.teacher.dataset(dataset)
+
+    def plain_batches(self, people: People):
+        """One pass over people as they are, in order."""
+        arguments = people, self.codec, self.config.model.image_size, self.config.schedule.batch_size
+        options = {"shuffle": False, "repeat": False, "drop_remainder": False}
+        if self.config.compute.augment_on == "device":
+            from flpn_tf.data.device_samples import device_batches
+
+            return device_batches(*arguments, **options)
+        from flpn_tf.data.pipeline import training_dataset
+
+        return training_dataset(*arguments, **options)
+
+    def callbacks(self):
+        from flpn_tf.training.summaries import Summaries
+
+        schedule, validation = self.config.schedule, self.config.validation
+        people = self.people if self.measured is None else self.measured
+        size, epochs = schedule.batch_size, schedule.epochs * schedule.rounds
+
+        def batches():
+            return self.plain_batches(people)
+
+        pictured = batches if validation.every else None
+        summaries = Summaries(self.output, size, validation.every, pictured, people.skeleton, epochs)
+        if self.measured is None or not validation.every:
+            return [summaries]
+        from flpn_tf.training.validation import Validation
+
+        return [
+            Validation(people, self.output, validation.every, validation.metric, size, batches, epochs),
+            summaries,
+        ]
+
+    def explain(self, error: Exception, step: int) -> InputError | None:
+        tf = sys.modules.get("tensorflow")
+        if tf is None or not isinstance(error, tf.errors.OpError):
+            return None
+        if self.strategy.shard[1] > 1 and isinstance(
+            error, tf.errors.UnavailableError | tf.errors.AbortedError | tf.errors.DeadlineExceededError
+        ):
+            return InputError(
+                "another worker has gone; start the same command on every worker again, they go on from the "
+                "checkpoint"
             )
-        else:
-            # What `fit` does at its end: the moving average takes the weights' place.
-            model.optimizer.finalize_variable_values(model.trainable_variables)
-        save_atomically(_without_optimizer(model), output / MODEL)
-    except tf.errors.OpError as error:
-        step = int(model.optimizer.iterations)
-        failure = explain(people, schedule.batch_size, schedule.seed, step)
-        if failure is None:
-            raise
-        raise failure from error
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
-    return output / MODEL
+        from flpn_tf.data.pipeline import explain
+
+        return explain(self.people, self.config.schedule.batch_size, self.config.schedule.seed, step)
 
 
-def make_optimizer(config: ScheduleConfig, steps_per_epoch: int, model=None) -> keras.optimizers.Optimizer:
-    """Adam, or AdamW on the model's kernels, under the config's learning-rate schedule."""
-    rate = make_learning_rate(config, steps_per_epoch)
-    options = {"global_clipnorm": config.clip_norm}
-    if config.ema is not None:
-        options |= {"use_ema": True, "ema_momentum": config.ema}
-    if not config.weight_decay:
-        return keras.optimizers.Adam(rate, **options)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **options)
-    others = [v for v in model.trainable_variables if "kernel" not in v.name]
-    optimizer.exclude_from_weight_decay(var_list=others)
-    return optimizer
+def _resolved(compute: ComputeConfig, strategy: Strategy) -> ComputeConfig:
+    """With `augment_on` decided."""
+    backend, chosen = keras.backend.backend(), compute.augment_on
+    if chosen == "auto":
+        on_accelerator = any(not device.startswith("cpu") for device in keras.distribution.list_devices())
+        without_tensorflow = importlib.util.find_spec("tensorflow") is None
+        chosen = "device" if backend == "jax" and (on_accelerator or without_tensorflow) else "host"
+    if chosen == "device" and backend != "jax":
+        raise InputError(
+            f"compute.augment_on device needs Keras's JAX backend; set KERAS_BACKEND=jax. Received: {backend}"
+        )
+    return dataclasses.replace(compute, augment_on=chosen)
 
 
-def build_model(config: ModelConfig, skeleton) -> PoseNetwork:
-    """The network of a config; its ValueErrors become one-line InputErrors."""
-    arguments = {"depth": config.depth, "image_size": config.image_size, "skeleton": skeleton}
-    if config.block is not None:
-        arguments["block"] = config.block
-    try:
-        if config.network == "simple_baseline":
-            return SimpleBaseline(**arguments)
-        if config.network == "lpn":
-            return LPN(**arguments)
-        if config.block in (None, "smart"):
-            arguments["ratios"] = config.ratios
-        return FLPN(width=config.width, head_filters=config.head_filters, **arguments)
-    except ValueError as error:
-        raise InputError(f"model: {error}") from error
+def _measured(config: Config, people, validation) -> tuple[People | PreparedPeople, People | None]:
+    """(to train on, to measure on or None)."""
+    share = config.validation.holdout
+    if validation is not None:
+        if share:
+            raise InputError(
+                f"give either --validation or validation.holdout. Received: {validation} and {share}"
+            )
+        return people, read_people(validation)
+    if not share:
+        return people, None
+    if isinstance(people, PreparedPeople):
+        raise InputError(
+            "validation.holdout needs the annotations and photos, not prepared data; prepare the parts by "
+            f"themselves and give the one to measure on as --validation. Received: {share}"
+        )
+    return hold_out(people, share)
 
 
-@contextlib.contextmanager
-def _precision(policy: str):
-    """Layers built meanwhile compute in this Keras dtype policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+def _identity(people) -> str:
+    of = "the prepared data" if isinstance(people, PreparedPeople) else people.source.name
+    return f"# {len(people)} people, sha256 of {of} {people.sha256}"
 
 
-def _refuse_other_run(output: Path, identity: str) -> None:
+def _refuse_other_run(output: Path, identity: str, config: Config) -> None:
+    """A run may go on with other devices and checkpoints, with nothing else changed."""
     stored = output / CONFIG
     try:
-        if stored.exists() and stored.read_bytes() != identity.encode():
-            raise InputError(
-                f"{output}: holds a run of another config or data set; choose a new folder, or remove it"
-            )
+        if not stored.exists():
+            return
+        same = stored.read_text(errors="replace").startswith(f"{identity}\n")
     except OSError as error:
         raise InputError(f"{stored}: cannot be read ({error.strerror})") from error
 
+    def learnt(config):
+        compute = dataclasses.replace(config.compute, strategy="auto", jit=False, checkpoint_steps=0)
+        return dataclasses.replace(config, compute=compute)
 
-def _load_checkpoint(output: Path):
     try:
-        return load_network(output / CHECKPOINT, compiled=True)
-    except InputError as error:
-        raise InputError(f"{error}; remove {output} to begin again") from error
-
-
-def _without_optimizer(model):
-    """A copy that was never compiled: whoever loads its file needs neither optimiser nor loss class."""
-    bare = type(model).from_config(model.get_config())
-    bare.set_weights(model.get_weights())
-    return bare
+        same = same and learnt(load_config(stored)) == learnt(config)
+    except InputError:
+        same = False
+    if not same:
+        raise InputError(
+            f"{output}: holds a run of another config or data set; choose a new folder, or remove it"
+        )

@@ -1,24 +1,52 @@
-"""Starting a run from a trained network, of the same joints or of others."""
+"""Starting a run from a trained network, of the same joints or of others, or from a classifier."""
 
 import sys
 
 import numpy as np
 
 from flpn_tf.errors import InputError
+from flpn_tf.models.classifier import Classifier, backbone_layers
 from flpn_tf.models.load import load_network
 from flpn_tf.models.pose_network import PoseNetwork
 
 
 def initialise(model: PoseNetwork, path) -> None:
-    """Gives `model` the weights of a `.keras` file.
+    """Gives `model` the weights of a `.keras` file; what it does not take is named on stderr.
 
-    Joints meet by name: the channels of the last layer, one a joint, are taken for those that both have; the
-    others keep their first random weights, and are named on stderr. The input size may differ.
+    Of a pose network, joints meet by name: the channels of the last layer, one a joint, are taken for those
+    that both have; the others keep their first random weights. Of a classifier, the layers of the backbone
+    meet by name; the head keeps its first weights. The input size may differ.
 
     Raises:
-        InputError: not a network, or one of other layers.
+        InputError: neither, or one of other layers.
     """
-    source = load_network(path)
+    source = load_network(path, kinds=(PoseNetwork, Classifier))
+    if isinstance(source, Classifier):
+        _take_backbone(model, source, path)
+    else:
+        _take_all(model, source, path)
+
+
+def _take_backbone(model: PoseNetwork, source: Classifier, path) -> None:
+    ours, theirs = backbone_layers(model), backbone_layers(source)
+    if _shapes(ours) != _shapes(theirs):
+        raise InputError(
+            f"{path}: the classifier's backbone is not that of the config's network; give one of the same "
+            "network, blocks and widths"
+        )
+    for name, layer in ours.items():
+        layer.set_weights(theirs[name].get_weights())
+    _say(
+        f"{path}: takes the backbone of a classifier of {len(source.classes)} classes: {len(ours)} layers; "
+        "the head starts anew"
+    )
+
+
+def _shapes(layers):
+    return {name: [tuple(w.shape) for w in layer.weights] for name, layer in layers.items()}
+
+
+def _take_all(model: PoseNetwork, source: PoseNetwork, path) -> None:
     weights, ours = source.get_weights(), model.get_weights()
     # The last layer's kernel (…, K) and bias (K,) differ with the joints.
     body = [w.shape for w in weights[:-2]] + [w.shape[:-1] for w in weights[-2:]]
@@ -37,4 +65,8 @@ def initialise(model: PoseNetwork, path) -> None:
     model.set_weights([*weights[:-2], *ours[-2:]])
     new = [name for name in model.skeleton.names if name not in place]
     if new:
-        print(f"{path}: has no heatmaps for {', '.join(new)}; these start anew", file=sys.stderr, flush=True)
+        _say(f"{path}: has no heatmaps for {', '.join(new)}; these start anew")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,8 +1,10 @@
 """The learning rate over the steps of a run."""
 
 import keras
+from keras import ops
 
 from flpn_tf.errors import InputError
+from flpn_tf.layers.grouped_conv import PACKAGE
 from flpn_tf.training.config import ScheduleConfig
 
 
@@ -12,6 +14,37 @@ def make_learning_rate(config: ScheduleConfig, steps_per_epoch: int):
     Raises:
         InputError: the warm-up is not shorter than the run.
     """
+    rate = _one_round(config, steps_per_epoch)
+    if config.rounds == 1 or isinstance(rate, float):
+        return rate
+    return Restarts(rate, config.epochs * steps_per_epoch)
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Restarts(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule that begins again every `period` steps (Zhang et al. 2019, LPN, iterative training).
+
+    Args:
+        schedule: of one period.
+        period: in steps.
+    """
+
+    def __init__(self, schedule, period: int):
+        self.schedule = schedule
+        self.period = period
+
+    def __call__(self, step):
+        return self.schedule(ops.mod(ops.cast(step, "int32"), self.period))
+
+    def get_config(self):
+        return {"schedule": keras.saving.serialize_keras_object(self.schedule), "period": self.period}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["period"])
+
+
+def _one_round(config: ScheduleConfig, steps_per_epoch: int):
     peak = config.learning_rate
     if config.schedule == "step":
         # Keras gives step s the rate of the first boundary that is not below s.
@@ -21,7 +54,7 @@ def make_learning_rate(config: ScheduleConfig, steps_per_epoch: int):
     steps, warmup = config.epochs * steps_per_epoch, config.warmup_steps
     if warmup >= steps:
         raise InputError(
-            f"schedule.warmup_steps must be below the run's {steps} steps; lower it or raise epochs. "
+            f"schedule.warmup_steps must be below a round's {steps} steps; lower it or raise epochs. "
             f"Received: {warmup}"
         )
     if not warmup:

@@ -1,7 +1,8 @@
-"""Photos decoded in the graph: the pixels of `flpn_tf.runtime.images.read_image`, for JPEG and PNG."""
+"""Photos in the graph: decoded to the pixels of `flpn_tf.runtime.images.read_image`; warped one by one."""
 
 import tensorflow as tf
 
+from flpn_tf.data.geometry_batch import invert_affine
 from flpn_tf.data.photo_header import MAX_PIXELS
 
 _HEADER = 65536  # bytes; an EXIF block comes before the pixels, and is sought in this much
@@ -123,6 +124,21 @@ def turned(photo, number):
     in_y = tf.reduce_any(number == [3, 4, 7, 8])
     photo = tf.cond(in_x, lambda: photo[:, ::-1], lambda: photo)
     return tf.cond(in_y, lambda: photo[::-1], lambda: photo)
+
+
+def warp(photo, affine, height, width):
+    """Twin of `flpn_tf.geometry.warp`, one photo of any size: (H, W, 3) → (height, width, 3), uint8."""
+    inverse = tf.reshape(invert_affine(affine), (6,))
+    crop = tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(photo, tf.float32)[tf.newaxis],
+        transforms=tf.concat([inverse, tf.zeros(2)], axis=0)[tf.newaxis],
+        output_shape=(height, width),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )[0]
+    crop = tf.saturate_cast(tf.round(crop), tf.uint8)
+    return tf.ensure_shape(crop, (height, width, 3))
 
 
 def _is_png(encoded):

@@ -1,8 +1,10 @@
 """People → batches of crops and heatmap targets, as a tf.data pipeline without Python in it.
 
-1 entries   a batch of people, their affines and colours: a few small operations      (streams, augment_tf)
-2 photos    one by one, in parallel: read, decode, turn upright                        (photo_tf)
-3 samples   the batch again, compiled by XLA: warp, colours, targets                   (geometry_tf, codec_tf)
+1 place     a batch of people, their affines and colours: a few operations     (streams, sample_transform)
+2 decode    its photos one by one, in parallel: read, decode, turn upright                      (photo_tf)
+3 sample    the batch again, compiled by XLA: warp, colours, targets                    (sample_transform)
+
+`device_samples` is the same for JAX.
 """
 
 import functools
@@ -10,16 +12,19 @@ import functools
 import tensorflow as tf
 
 from flpn_tf.codec import HeatmapCodec
-from flpn_tf.data import augment_tf, codec_tf, geometry_tf
+from flpn_tf.data import geometry_batch, sample_transform
 from flpn_tf.data.augment import Augmentation
+from flpn_tf.data.augment_batch import DRAWS
+from flpn_tf.data.entries import Order, other_size
 from flpn_tf.data.manifest import PreparedPeople, damaged_shard
-from flpn_tf.data.photo_tf import decode_upright
+from flpn_tf.data.photo_tf import decode_upright, warp
 from flpn_tf.data.records import People
-from flpn_tf.data.streams import Order, stream
+from flpn_tf.data.sample_transform import LARGE
+from flpn_tf.data.streams import stream
 from flpn_tf.errors import InputError
 
-# A photo of more pixels is cut to what the crop shows, so that a batch's photos fit into memory together.
-_LARGE = 1 << 20
+# Keeps the random numbers of the augmentation apart from those of the order.
+_STREAM = 1
 
 
 def training_dataset(
@@ -67,62 +72,49 @@ def training_dataset(
     """
     height, width = image_size
     index, count = shard
-    skeleton = people.skeleton
     if not 0 <= index < count or batch_size % count:
         raise InputError(
             f"shard must be (index, count) with index below count, and count a divisor of the batch size "
             f"{batch_size}. Received: {shard}"
         )
-    if isinstance(people, PreparedPeople):
-        people.check_augmentation(augmentation)
-        people.check_crop(image_size, padding)
-    halves = skeleton.lower_body
-    if augmentation is not None and augmentation.half_body and (halves.all() or not halves.any()):
-        raise InputError(
-            f"augmentation.half_body needs joints above and below the hips. Received: {skeleton.names}"
-        )
-    mirrored = tf.constant(skeleton.flip_permutation)
+    sample_transform.check_samples(people, image_size, augmentation, padding)
     order = Order(batch_size, seed, first_step, shuffle, repeat, drop_remainder)
 
     def place(step, entries):
         """Step 1: where each person's pixels and joints go."""
         part = slice(index * (batch_size // count), (index + 1) * (batch_size // count))
         size = tf.shape(entries.box)[0]
-        boxes, keypoints = entries.box, entries.keypoints
-        motion, colours = None, tf.zeros((size, 3, 4))
-        if augmentation is not None:
-            numbers = augment_tf.uniforms(seed, step, size)
-            motion = augment_tf.draw_motion(augmentation, numbers)
-            if augmentation.half_body:
-                boxes = augment_tf.half_bodies(augmentation, numbers, boxes, keypoints, skeleton, padding)
-            keypoints = tf.where(
-                motion.flip[:, tf.newaxis, tf.newaxis], tf.gather(keypoints, mirrored, axis=1), keypoints
-            )
-            if augmentation.changes_colours:
-                colours = augment_tf.draw_colours(augmentation, numbers)
-        affines = geometry_tf.crop_affine(boxes, height, width, padding, motion)
-        points = geometry_tf.transform_points(keypoints[..., :2], affines)
-        values = entries.photo, entries.size, affines, colours, points, keypoints[..., 2]
+        affines, colours, points, visible = sample_transform.place(
+            entries.box,
+            entries.keypoints,
+            uniforms(seed, step, size),
+            people.skeleton,
+            image_size,
+            augmentation,
+            padding,
+        )
+        if colours is None:
+            colours = tf.zeros(size)  # tf.data has no None
+        values = entries.photo, entries.size, affines, colours, points, visible
         return tuple(value[part] for value in values)
 
-    def decode(photo, size, affine, colours, points, visible):
+    def decode(photo, size, affine, *others):
         """Step 2: the photo's pixels in a row, and its size."""
-        encoded = photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo)
-        pixels = decode_upright(encoded)
+        pixels = decode_upright(_content(people, photo))
         with tf.control_dependencies([tf.debugging.Assert(_is_size(pixels, size), ["another size"])]):
             pixels = tf.identity(pixels)
         pixels, affine = tf.cond(
-            tf.size(pixels) > 3 * _LARGE,
+            tf.size(pixels) > 3 * LARGE,
             lambda: _shown(pixels, affine, height, width),
             lambda: (pixels, affine),
         )
-        return tf.reshape(pixels, (-1, 3)), tf.shape(pixels)[:2], affine, colours, points, visible
+        return tf.reshape(pixels, (-1, 3)), tf.shape(pixels)[:2], affine, *others
 
     def sample(pixels, sizes, affines, colours, points, visible):
         """Step 3."""
         starts = tf.cast(pixels.row_splits[:-1], tf.int32)
         colours = colours if augmentation is not None and augmentation.changes_colours else None
-        return _compiled(codec, height, width)(
+        return _compiled(codec, (height, width))(
             _padded(pixels.values), starts, sizes, affines, colours, points, visible
         )
 
@@ -136,45 +128,46 @@ def training_dataset(
     return samples.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
+def uniforms(seed: int, step, count) -> tf.Tensor:
+    """(count, DRAWS) float32 in [0, 1), a function of seed and step alone."""
+    stream = tf.constant([seed, _STREAM], tf.int64)
+    key = tf.random.experimental.stateless_fold_in(stream, tf.cast(step, tf.int64))
+    return tf.random.stateless_uniform((count, DRAWS), key)
+
+
 @functools.cache
-def _compiled(codec: HeatmapCodec, height: int, width: int):
-    """The last step as one XLA program; kept, so that a second data set does not compile it again."""
+def _compiled(codec: HeatmapCodec, image_size: tuple[int, int]):
+    """Step 3 as one XLA program; kept, so that a second data set does not compile it again."""
 
     @tf.function(jit_compile=True, autograph=False)
-    def sample(pixels, starts, sizes, affines, colours, points, visible):
-        crops = geometry_tf.warp_packed(pixels, starts, sizes, affines, height, width, colours)
-        return crops, *codec_tf.encode(codec, points, visible)
+    def sample(pixels, starts, sizes, affines, *others):
+        crop_points = geometry_batch.crop_points(affines, *image_size)
+        return sample_transform.sample(codec, pixels, starts, sizes, crop_points, *others)
 
     return sample
 
 
 def _padded(pixels):
-    """(N, 3) with black pixels behind: XLA compiles anew for each length, so there must be few."""
-    count = tf.shape(pixels)[0]
-    # Steps of a quarter of the power of 2 at or below.
-    power = tf.math.floor(tf.math.log(tf.cast(count, tf.float64)) / tf.math.log(tf.constant(2.0, tf.float64)))
-    step = tf.maximum(tf.bitwise.left_shift(1, tf.cast(power, tf.int32)) // 4, 1 << 14)
-    return tf.pad(pixels, [[0, -count % step], [0, 0]])
+    """(N, 3) with black pixels behind, to one of few lengths."""
+    lengths, count = tf.constant(sample_transform.PACKED_LENGTHS), tf.shape(pixels)[0]
+    length = lengths[tf.searchsorted(lengths, [count])[0]]
+    return tf.pad(pixels, [[0, length - count], [0, 0]])
+
+
+def _content(people, photo):
+    """The bytes of an entry's photo."""
+    return photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo)
 
 
 def _shown(photo, affine, height, width):
-    """What a crop shows of a large photo: the window around it, or where that is large too, the crop."""
-    corners = tf.constant([[[0.0, 0.0], [width, 0.0], [0.0, height], [width, height]]], tf.float32)
-    corners = geometry_tf.transform_points(corners, geometry_tf.invert_affine(affine)[tf.newaxis])[0]
-    size = tf.cast(tf.reverse(tf.shape(photo)[:2], [0]), tf.float32)
-    low = tf.clip_by_value(tf.reduce_min(corners, axis=0) - 2, 0.0, size - 1)
-    high = tf.clip_by_value(tf.reduce_max(corners, axis=0) + 2, low + 1, size)
-    start, stop = tf.cast(tf.floor(low), tf.int32), tf.cast(tf.math.ceil(high), tf.int32)
-
-    def window():
-        shift = tf.linalg.matvec(affine[:, :2], tf.cast(start, tf.float32))[:, tf.newaxis]
-        moved = affine + tf.concat([tf.zeros((2, 2)), shift], axis=1)
-        return photo[start[1] : stop[1], start[0] : stop[0]], moved
-
-    def crop():
-        return geometry_tf.warp(photo, affine, height, width), tf.eye(2, 3)
-
-    return tf.cond(tf.reduce_prod(stop - start) > _LARGE, crop, window)
+    """What a crop shows of a large photo: the part around it, or where that is large too, the crop."""
+    rectangle = geometry_batch.shown_rectangle(affine[tf.newaxis], height, width)[0]
+    part, affine = geometry_batch.cut(photo, affine, rectangle)
+    return tf.cond(
+        tf.size(part) > 3 * LARGE,
+        lambda: (warp(part, affine, height, width), tf.eye(2, 3)),
+        lambda: (part, affine),
+    )
 
 
 def explain(
@@ -191,17 +184,13 @@ def explain(
     for entry in entries:
         name, photo = entry.name.numpy().decode(errors="replace"), entry.photo
         try:
-            pixels = decode_upright(photo if isinstance(people, PreparedPeople) else tf.io.read_file(photo))
+            pixels = decode_upright(_content(people, photo))
         except tf.errors.OpError as failure:
             return InputError(
                 f"{name}: the photo cannot be decoded ({_reason(failure)}); flpn data check lists such photos"
             )
         if not _is_size(pixels, entry.size):
-            (height, width), (stated_height, stated_width) = pixels.shape[:2], entry.size.numpy()
-            return InputError(
-                f"{name}: the photo is {width}x{height} upright, its annotations say "
-                f"{stated_width}x{stated_height}; flpn data check lists such photos"
-            )
+            return other_size(name, pixels.shape[:2], entry.size.numpy())
     return None
 
 

@@ -15,18 +15,20 @@ import numpy as np
 import tensorflow as tf
 
 from flpn_tf.codec import HeatmapCodec
-from flpn_tf.data import augment_tf
 from flpn_tf.data.augment import Augmentation
+from flpn_tf.data.augment_batch import draw_motion
 from flpn_tf.data.contact_sheet import contact_sheet, place, with_heat, with_joints
+from flpn_tf.data.entries import Order
 from flpn_tf.data.manifest import PreparedPeople
-from flpn_tf.data.pipeline import explain, training_dataset
+from flpn_tf.data.pipeline import explain, training_dataset, uniforms
 from flpn_tf.data.records import People
 from flpn_tf.data.sources import open_people
-from flpn_tf.data.streams import Order, stream
+from flpn_tf.data.streams import stream
 from flpn_tf.errors import InputError
 from flpn_tf.runtime import files
 from flpn_tf.runtime.native_stderr import discard_native_stderr
-from flpn_tf.training.config import Config, load_config
+from flpn_tf.training.config import Config
+from flpn_tf.training.config_file import load_config
 
 _LEGEND = "orange: the person's left, blue: right, green: neither; black inside: labelled but hidden"
 _STRIDE = 4  # of the networks' heatmaps
@@ -145,7 +147,7 @@ def draw_sheet(
     for number, seed in enumerate(seeds, start=1):
         pixels, _, joints = crops(seed=seed, augmentation=augmentation)
         # The pipeline's own numbers say which of the crops it has mirrored.
-        flips = augment_tf.draw_motion(augmentation, augment_tf.uniforms(seed, first, count)).flip.numpy()
+        flips = draw_motion(augmentation, uniforms(seed, first, count)).flip.numpy()
         rings = np.where(flips[:, np.newaxis], hidden[:, skeleton.flip_permutation], hidden)
         captions = [f"draw {number}{', mirrored' * flip}" for flip in flips.tolist()]
         columns.append((captions, pictures(pixels, joints, rings)))

@@ -9,13 +9,11 @@ import numpy as np
 
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
-from flpn_tf.evaluation.pck import pck, torso_lengths
+from flpn_tf.evaluation.pck import PCK, pck, torso_lengths
 from flpn_tf.evaluation.predict import predict_people
 from flpn_tf.runtime import files
 from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.native_stderr import discard_native_stderr
-
-THRESHOLD = 0.2
 
 
 def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
@@ -53,8 +51,8 @@ def evaluate_lsp(model, data, flip_test=False, decode=None) -> dict:
     keypoints, _ = predict_people(estimator, records, flip_test)
     truth = np.stack([record.keypoints for record in records])
     theirs, ours = (list(indices) for indices in zip(*pairs, strict=True))
-    mean, joints = pck(keypoints[:, ours], truth[:, theirs], lengths[measured], THRESHOLD)
-    names = [f"PCK@{THRESHOLD}", *(skeleton.names[index] for index in theirs)]
+    mean, joints = pck(keypoints[:, ours], truth[:, theirs], lengths[measured])
+    names = [PCK, *(skeleton.names[index] for index in theirs)]
     values = [None if np.isnan(value) else round(float(value), 2) for value in (mean, *joints)]
     return {
         "metrics": dict(zip(names, values, strict=True)),

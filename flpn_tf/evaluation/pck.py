@@ -6,6 +6,8 @@ from flpn_tf.errors import InputError
 from flpn_tf.skeleton import Skeleton
 
 TORSO = ("left_shoulder", "right_hip")
+THRESHOLD = 0.2  # of the torso's length
+PCK = f"PCK@{THRESHOLD}"  # the metric's name
 
 
 def torso_lengths(truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -27,7 +29,7 @@ def torso_lengths(truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     return np.where((shoulder[:, 2] > 0) & (hip[:, 2] > 0) & (lengths > 0), lengths, np.nan)
 
 
-def pck(predicted, truth, lengths, threshold: float = 0.2) -> tuple[float, np.ndarray]:
+def pck(predicted, truth, lengths, threshold: float = THRESHOLD) -> tuple[float, np.ndarray]:
     """Percentage of labelled joints within `threshold` · length of the truth (Yang & Ramanan 2013).
 
     Args:

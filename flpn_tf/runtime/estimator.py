@@ -3,12 +3,13 @@
 import dataclasses
 import numbers
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from flpn_tf import geometry
-from flpn_tf.codec import check_decode_rule, flip_heatmaps
+from flpn_tf.codec import HeatmapCodec, check_decode_rule, flip_heatmaps
 from flpn_tf.errors import InputError
 from flpn_tf.presets import DEFAULT_MODEL, resolve_model
 from flpn_tf.runtime.backends import open_backend
@@ -100,10 +101,29 @@ class PoseEstimator:
         if flip_test:
             mirrored = self._backend.predict(np.ascontiguousarray(crops[:, :, ::-1]))
             heatmaps = (heatmaps + flip_heatmaps(mirrored, self.skeleton)) / 2
-        keypoints = self.codec.decode(heatmaps)
-        for person, affine in zip(keypoints, affines, strict=True):
-            person[:, :2] = geometry.transform_points(person[:, :2], geometry.invert_affine(affine))
-        return Poses(boxes, keypoints, box_scores * _mean_of_found(keypoints[..., 2]), self.skeleton)
+        keypoints, scores = decode_poses(self.codec, heatmaps, affines)
+        return Poses(boxes, keypoints, box_scores * scores, self.skeleton)
+
+
+def decode_poses(
+    codec: HeatmapCodec, heatmaps: np.ndarray, affines: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Heatmaps of crops → poses in the photos.
+
+    Args:
+        heatmaps: ``(P, H, W, K)``.
+        affines: P of ``(2, 3)``, from image to crop.
+
+    Returns:
+        keypoints ``(P, K, 3)`` ``(x, y, score)`` in image pixels, and ``(P,)`` the mean of the scores above
+        `KEYPOINT_THRESHOLD`, 0 where none is.
+    """
+    keypoints = codec.decode(heatmaps)
+    for person, affine in zip(keypoints, affines, strict=True):
+        person[:, :2] = geometry.transform_points(person[:, :2], geometry.invert_affine(affine))
+    scores = keypoints[..., 2]
+    found = scores > KEYPOINT_THRESHOLD
+    return keypoints, (scores * found).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
 
 
 def check_boxes(boxes, height: int, width: int, name: str) -> np.ndarray:
@@ -154,9 +174,3 @@ def _check_scores(box_scores, count: int, name: str) -> np.ndarray:
     if scores.shape != (count,) or not np.isfinite(scores).all():
         raise InputError(f"{name}: box_scores must be {count} finite numbers. Received: {box_scores}")
     return scores
-
-
-def _mean_of_found(scores: np.ndarray) -> np.ndarray:
-    """``(P, K)`` → ``(P,)``: the mean over keypoints that count as found; 0 where none does."""
-    found = scores > KEYPOINT_THRESHOLD
-    return (scores * found).sum(axis=1) / np.maximum(found.sum(axis=1), 1)

@@ -1,4 +1,4 @@
-"""The whole per-sample transform in numpy, from the same uniform numbers: what the graph is held against."""
+"""The whole per-sample transform in numpy, from the same uniform numbers: what batches are held against."""
 
 import numpy as np
 

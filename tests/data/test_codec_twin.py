@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from array_libraries import every_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flpn_tf import codec as codecs
 from flpn_tf.codec import HeatmapCodec
-from flpn_tf.data import codec_tf
+from flpn_tf.data.codec_batch import encode
 
 HEIGHT, WIDTH, STRIDE, SIGMA = 20, 16, 4, 2.0
 WINDOW = codecs.WINDOW_SIGMAS * SIGMA
@@ -28,8 +29,9 @@ def on_an_edge(points, codec):
     return (np.abs(edge - WINDOW) < 1e-5).any(axis=-2)
 
 
+@every_library
 @pytest.mark.parametrize("unbiased", [True, False])
-def test_heatmaps_and_weights(unbiased):
+def test_heatmaps_and_weights(array, unbiased):
     codec = HeatmapCodec(HEIGHT, WIDTH, STRIDE, SIGMA, unbiased=unbiased)
 
     @settings(deadline=None)
@@ -38,7 +40,9 @@ def test_heatmaps_and_weights(unbiased):
         group = np.array(group, np.float64)
         points, visible = group[..., :2], group[..., 2]
         points = np.where(on_an_edge(points, codec), np.round(points) + 0.25, points)
-        heatmaps, weights = codec_tf.encode(codec, points.astype(np.float32), visible.astype(np.float32))
+        arrays = [array(values.astype(np.float32)) for values in (points, visible)]
+        heatmaps, weights = encode(codec, *arrays)
+        assert heatmaps.dtype == weights.dtype == np.float32
         expected = [codec.encode(*person) for person in zip(points, visible, strict=True)]
         np.testing.assert_allclose(heatmaps, [maps for maps, _ in expected], atol=1e-6)
         np.testing.assert_array_equal(weights, [weight for _, weight in expected])
@@ -46,18 +50,22 @@ def test_heatmaps_and_weights(unbiased):
     check()
 
 
-def test_halves_round_up_in_both():
+@every_library
+def test_halves_round_up_in_both(array):
     codec = HeatmapCodec(HEIGHT, WIDTH, STRIDE, SIGMA, unbiased=False)
     points = np.array([(2, 6), (10, 14), (18, 22), (-2, 26)], np.float32)
-    heatmaps, _ = codec_tf.encode(codec, points[np.newaxis], np.ones((1, 4)))
+    heatmaps, _ = encode(codec, array(points[np.newaxis]), array(np.ones((1, 4), np.float32)))
     np.testing.assert_allclose(heatmaps[0], codec.encode(points, np.ones(4))[0], atol=1e-6)
-    assert heatmaps.numpy()[0, 2, 1, 0] == 1  # (0.5, 1.5) → (1, 2)
+    assert np.asarray(heatmaps)[0, 2, 1, 0] == 1  # (0.5, 1.5) → (1, 2)
 
 
-def test_a_point_that_is_no_number_counts_as_unlabelled():
-    points = np.array([[[np.nan, 8], [8, np.inf], [8, 8]]], np.float32)
-    heatmaps, weights = codec_tf.encode(HeatmapCodec(HEIGHT, WIDTH), points, np.full((1, 3), 2.0))
+@every_library
+def test_a_point_that_is_no_number_counts_as_unlabelled(array):
+    points = array(np.array([[[np.nan, 8], [8, np.inf], [8, 8]]], np.float32))
+    visible = array(np.full((1, 3), 2, np.float32))
+    found = encode(HeatmapCodec(HEIGHT, WIDTH), points, visible)
+    heatmaps, weights = (np.asarray(values) for values in found)
     np.testing.assert_array_equal(weights, [[0, 0, 1]])
     assert np.isfinite(heatmaps).all()
-    assert heatmaps.numpy()[0, 2, 2, 2] == 1
-    assert not heatmaps.numpy()[..., :2].any()
+    assert heatmaps[0, 2, 2, 2] == 1
+    assert not heatmaps[..., :2].any()

@@ -1,16 +1,22 @@
+"""What both sources of batches promise, and what the tf.data pipeline does beyond that."""
+
 import dataclasses
+import functools
+import itertools
 
 import cv2
 import numpy as np
 import pytest
 import synthetic_people
 import tensorflow as tf
+from broken_photos import BROKEN, broken
 from PIL import Image
 from synthetic_people import COLOURS, NAMES, SKELETON
 
 from flpn_tf import geometry
 from flpn_tf.codec import HeatmapCodec
 from flpn_tf.data.augment import Augmentation
+from flpn_tf.data.device_samples import device_batches
 from flpn_tf.data.pipeline import explain, training_dataset
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
@@ -33,9 +39,15 @@ def records(people):
     return people.records
 
 
-def batches(people, count, batch_size=2, **options):
-    dataset = training_dataset(people, CODEC, SIZE, batch_size, **options)
-    return [tuple(part.numpy() for part in batch) for batch in dataset.take(count)]
+def first(source, people, count, batch_size=2, **options):
+    samples = source(people, CODEC, SIZE, batch_size, **options)
+    return [tuple(np.asarray(part) for part in batch) for batch in itertools.islice(samples, count)]
+
+
+@pytest.fixture(params=[training_dataset, device_batches], ids=["tf.data", "jax"])
+def batches(request):
+    """The first batches of each source."""
+    return functools.partial(first, request.param)
 
 
 def person_of(crop_batch, records):
@@ -49,7 +61,7 @@ def person_of(crop_batch, records):
     return np.argmin(distance, axis=1).tolist()
 
 
-def test_batch_is_what_the_numpy_originals_make(people, records):
+def test_batch_is_what_the_numpy_originals_make(batches, people, records):
     (crops, heatmaps, weights), *_ = batches(people, 1, batch_size=4)
     assert (crops.shape, crops.dtype) == ((4, *SIZE, 3), np.uint8)
     assert (heatmaps.shape, heatmaps.dtype) == ((4, 24, 16, 7), np.float32)
@@ -63,7 +75,7 @@ def test_batch_is_what_the_numpy_originals_make(people, records):
         np.testing.assert_array_equal(weights[place], weight)
 
 
-def test_every_person_once_an_epoch_in_another_order(people, records):
+def test_every_person_once_an_epoch_in_another_order(batches, people, records):
     crops = np.concatenate([crops for crops, *_ in batches(people, 21, batch_size=1)])
     epochs = np.reshape(person_of(crops, records), (3, 7))
     np.testing.assert_array_equal(np.sort(epochs, axis=1), [list(range(7))] * 3)
@@ -78,20 +90,21 @@ def equal(some, others):
     )
 
 
-def test_order_and_augmentation_depend_on_seed_and_step_alone(people):
+def test_order_and_augmentation_depend_on_seed_and_step_alone(batches, people):
     whole = batches(people, 8, seed=5, augmentation=STRONG)
-    tf.random.set_seed(1234)  # the global seed has no say
+    tf.random.set_seed(1234)  # the global seeds have no say
+    np.random.seed(1234)  # noqa: NPY002
     assert equal(batches(people, 8, seed=5, augmentation=STRONG), whole)
     assert equal(batches(people, 5, seed=5, augmentation=STRONG, first_step=3), whole[3:])
     assert not equal(batches(people, 8, seed=6, augmentation=STRONG), whole)
 
 
-def test_order_without_shuffling_is_the_data_sets(people, records):
+def test_order_without_shuffling_is_the_data_sets(batches, people, records):
     crops = np.concatenate([crops for crops, *_ in batches(people, 9, batch_size=1, shuffle=False)])
     assert person_of(crops, records) == [0, 1, 2, 3, 4, 5, 6, 0, 1]
 
 
-def test_one_pass_with_and_without_its_remainder(people, records):
+def test_one_pass_with_and_without_its_remainder(batches, people, records):
     assert [len(crops) for crops, *_ in batches(people, 9, 3, repeat=False)] == [3, 3]
     parts = batches(people, 9, 3, repeat=False, drop_remainder=False)
     assert [len(crops) for crops, *_ in parts] == [3, 3, 1]
@@ -99,8 +112,8 @@ def test_one_pass_with_and_without_its_remainder(people, records):
 
 
 def test_workers_together_see_what_one_would(people):
-    whole = batches(people, 5, batch_size=6, augmentation=STRONG)
-    parts = [batches(people, 5, 6, augmentation=STRONG, shard=(i, 3)) for i in range(3)]
+    whole = first(training_dataset, people, 5, batch_size=6, augmentation=STRONG)
+    parts = [first(training_dataset, people, 5, 6, augmentation=STRONG, shard=(i, 3)) for i in range(3)]
     steps = zip(*parts, strict=True)
     together = [tuple(np.concatenate(pieces) for pieces in zip(*step, strict=True)) for step in steps]
     assert equal(together, whole)
@@ -109,10 +122,10 @@ def test_workers_together_see_what_one_would(people):
 @pytest.mark.parametrize("shard", [(2, 2), (-1, 2), (0, 4)])
 def test_a_shard_that_does_not_divide_the_batch(people, shard):
     with pytest.raises(InputError, match="Received: "):
-        batches(people, 1, batch_size=6, shard=shard)
+        first(training_dataset, people, 1, batch_size=6, shard=shard)
 
 
-def test_augmentation_moves_pixels_and_targets_together(people):
+def test_augmentation_moves_pixels_and_targets_together(batches, people):
     """Each target lies on its joint's colour; in a mirrored crop, on the colour of the other side's joint."""
     checked, mirrored = 0, []
     for crops, heatmaps, weights in batches(people, 20, augmentation=STRONG):
@@ -135,14 +148,14 @@ def test_augmentation_moves_pixels_and_targets_together(people):
     assert (epochs.any(axis=1) & ~epochs.all(axis=1)).any()  # the people of an epoch are moved one by one
 
 
-def test_half_bodies_need_two_halves(people):
+def test_half_bodies_need_two_halves(batches, people):
     legs = Skeleton.from_coco_category({"keypoints": NAMES[3:]})
     records = [dataclasses.replace(r, keypoints=r.keypoints[3:], skeleton=legs) for r in people.records]
     with pytest.raises(InputError, match="half_body needs joints above and below the hips"):
         batches(dataclasses.replace(people, records=records), 1, augmentation=Augmentation(half_body=0.3))
 
 
-def test_large_photos_are_cut_to_what_the_crop_shows(people, tmp_path):
+def test_large_photos_are_cut_to_what_the_crop_shows(batches, people, tmp_path):
     """A photo of many pixels gives the crop it would give whole, be the person small or large in it."""
     rows, columns = np.mgrid[:1300, :1500]
     wave = 127 + 60 * np.sin(rows / 19) + 60 * np.cos(columns / 17)
@@ -184,7 +197,7 @@ def test_ranges_are_checked(values):
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_exif_orientation_is_applied(people, tmp_path, suffix):
+def test_exif_orientation_is_applied(batches, people, tmp_path, suffix):
     """The pixels of a photo stored lying down, with the tag that says so, are those of the upright one."""
     upright = read_image(people.records[0].image)
     exif = Image.Exif()
@@ -200,28 +213,12 @@ def test_exif_orientation_is_applied(people, tmp_path, suffix):
     assert np.abs(crops[0].astype(int) - expected).max() <= 1
 
 
-def broken(people, photo, content):
-    """The people with the fourth one's photo replaced by a file of this content."""
-    photo.write_bytes(content)
-    bad = dataclasses.replace(people.records[3], image=photo)
-    return dataclasses.replace(people, records=[*people.records[:3], bad, *people.records[4:]])
-
-
-BROKEN = {
-    "cut": lambda whole: whole[:300],
-    "empty": lambda whole: b"",
-    "text": lambda whole: b"no photo at all",
-    # A header that claims 100 megapixels must not be believed by allocating them.
-    "100 megapixels": lambda whole: whole[:16] + (10_000).to_bytes(4) * 2 + whole[24:],
-}
-
-
 @pytest.mark.parametrize("make", BROKEN.values(), ids=BROKEN)
 def test_a_photo_that_cannot_be_decoded_is_named(people, tmp_path, make):
     photo = tmp_path / "broken: photo.png"
     bad = broken(people, photo, make(people.records[3].image.read_bytes()))
     with pytest.raises(tf.errors.OpError):
-        batches(bad, 7, batch_size=1)
+        first(training_dataset, bad, 7, batch_size=1)
     error = explain(bad, batch_size=1)
     assert isinstance(error, InputError)
     assert f"{photo}, person {bad.records[3].person_id}" in str(error)
@@ -233,7 +230,7 @@ def test_a_photo_that_vanishes_is_named(people, tmp_path):
     bad = broken(people, tmp_path / "gone.png", b"")
     (tmp_path / "gone.png").unlink()
     with pytest.raises(tf.errors.NotFoundError):
-        batches(bad, 7, batch_size=1)
+        first(training_dataset, bad, 7, batch_size=1)
     assert "gone.png" in str(explain(bad, batch_size=1))
 
 
@@ -246,7 +243,7 @@ def test_a_photo_of_another_size_than_its_annotations_say_is_named(people, tmp_p
     smaller = cv2.resize(cv2.imread(str(people.records[3].image)), (50, 60))
     bad = broken(people, tmp_path / "small.png", cv2.imencode(".png", smaller)[1].tobytes())
     with pytest.raises(tf.errors.InvalidArgumentError):
-        batches(bad, 7, batch_size=1)
+        first(training_dataset, bad, 7, batch_size=1)
     message = str(explain(bad, batch_size=1))
     assert "small.png, person" in message
     assert "is 50x60 upright, its annotations say 100x120" in message

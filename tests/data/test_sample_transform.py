@@ -1,5 +1,6 @@
-"""The graph's whole per-sample transform is the numpy reference's; geometry and encoding commute."""
+"""Both sources' whole per-sample transform is the numpy reference's; geometry and encoding commute."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,15 @@ import pytest
 import sample_reference
 import synthetic_people
 import tensorflow as tf
+from array_libraries import every_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_data import real_data
 
 from flpn_tf import geometry
 from flpn_tf.codec import HeatmapCodec, flip_heatmaps
-from flpn_tf.data import augment_tf, codec_tf, geometry_tf
+from flpn_tf.data import augment_batch, codec_batch, device_samples, geometry_batch, pipeline
 from flpn_tf.data.augment import Augmentation
-from flpn_tf.data.pipeline import training_dataset
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.data.sources import read_people
 from flpn_tf.runtime.images import read_image
@@ -34,15 +35,21 @@ EVERYTHING = Augmentation(
     hue=20,
 )
 AUGMENTATIONS = {"none": None, "paper": Augmentation(), "everything": EVERYTHING}
+every_augmentation = pytest.mark.parametrize("augmentation", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
+SOURCES = {
+    "tf.data": (pipeline.training_dataset, pipeline.uniforms),
+    "jax": (device_samples.device_batches, device_samples.uniforms),
+}
+every_source = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 
 
-def compare(people, augmentation, steps, batch_size):
+def compare(source, people, augmentation, steps, batch_size):
     """Asserts the issue's bounds on the first batches; the people are taken in the data set's order."""
-    batches = training_dataset(
-        people, CODEC, SIZE, batch_size, seed=3, augmentation=augmentation, shuffle=False
-    )
-    for step, (crops, heatmaps, weights) in enumerate(batches.take(steps)):
-        numbers = augment_tf.uniforms(3, step, batch_size).numpy()
+    make, uniforms = source
+    batches = make(people, CODEC, SIZE, batch_size, seed=3, augmentation=augmentation, shuffle=False)
+    for step, batch in enumerate(itertools.islice(batches, steps)):
+        crops, heatmaps, weights = (np.asarray(part) for part in batch)
+        numbers = np.asarray(uniforms(3, step, batch_size))
         for place in range(batch_size):
             record = people.records[(step * batch_size + place) % len(people)]
             crop, points, maps, weight = sample_reference.transform(
@@ -50,24 +57,30 @@ def compare(people, augmentation, steps, batch_size):
             )
             np.testing.assert_array_equal(weights[place], weight)
             np.testing.assert_allclose(heatmaps[place], maps, atol=1e-4)
-            decoded = CODEC.decode(heatmaps[place].numpy())[weight > 0, :2]
+            decoded = CODEC.decode(heatmaps[place])[weight > 0, :2]
             expected = CODEC.decode(maps)[weight > 0, :2]
             np.testing.assert_allclose(decoded, expected, atol=0.01)
-            difference = np.abs(crops[place].numpy().astype(int) - crop)
+            difference = np.abs(crops[place].astype(int) - crop)
             # Far within 2/255: only values that lie on a half may round to the other side.
             assert difference.mean() < 0.05
             assert difference.max() <= 1
 
 
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
-def test_drawn_people(tmp_path, augmentation):
+@every_source
+@every_augmentation
+def test_drawn_people(tmp_path, augmentation, source):
     folder = synthetic_people.write(tmp_path, synthetic_people.document(people=6))
-    compare(read_people(folder), augmentation, steps=4, batch_size=4)
+    compare(source, read_people(folder), augmentation, steps=4, batch_size=4)
 
 
-@pytest.mark.parametrize("augmentation", AUGMENTATIONS.values(), ids=AUGMENTATIONS)
-def test_real_photos(augmentation):
-    compare(read_people(real_data("coco_train")), augmentation, steps=4, batch_size=16)
+@every_source
+@every_augmentation
+def test_real_photos(augmentation, source):
+    compare(source, read_people(real_data("coco_train")), augmentation, steps=4, batch_size=16)
+
+
+def uniform_numbers(count, seed=0):
+    return np.random.default_rng(seed).random((count, augment_batch.DRAWS), np.float32)
 
 
 def some_people(count, seed=0):
@@ -79,36 +92,32 @@ def some_people(count, seed=0):
     return boxes, np.concatenate([points, visible], axis=2)
 
 
-def test_points_to_a_hundredth_of_a_pixel():
+@every_library
+def test_points_to_a_hundredth_of_a_pixel(array):
     boxes, keypoints = some_people(200)
-    numbers = augment_tf.uniforms(0, 0, 200)
-    motion = augment_tf.draw_motion(EVERYTHING, numbers)
-    halved = augment_tf.half_bodies(
-        EVERYTHING, numbers, boxes.astype(np.float32), keypoints.astype(np.float32), COCO_17, 1.25
-    )
-    affines = geometry_tf.crop_affine(halved, *SIZE, 1.25, motion)
-    moved = geometry_tf.transform_points(keypoints[..., :2].astype(np.float32), affines).numpy()
+    numbers = uniform_numbers(200)
+    in_array = [array(values.astype(np.float32)) for values in (numbers, boxes, keypoints)]
+    motion = augment_batch.draw_motion(EVERYTHING, in_array[0])
+    halved = augment_batch.half_bodies(EVERYTHING, *in_array, COCO_17, 1.25)
+    affines = geometry_batch.crop_affine(halved, *SIZE, 1.25, motion)
+    moved = np.asarray(geometry_batch.transform_points(in_array[2][..., :2], affines))
+    flips, halved = np.asarray(motion.flip), np.asarray(halved)
     cut = 0
     for i in range(200):
         record = PersonRecord(Path(), 0, 0, boxes[i], 1.0, keypoints[i].astype(np.float32), COCO_17)
         image = np.zeros((8, 8, 3), np.uint8)
-        _, points, _, _ = sample_reference.transform(
-            image, record, CODEC, SIZE, EVERYTHING, numbers[i].numpy()
-        )
-        flipped = bool(motion.flip[i])
-        twin = moved[i][COCO_17.flip_permutation] if flipped else moved[i]
+        _, points, _, _ = sample_reference.transform(image, record, CODEC, SIZE, EVERYTHING, numbers[i])
+        twin = moved[i][COCO_17.flip_permutation] if flips[i] else moved[i]
         np.testing.assert_allclose(twin, points, atol=0.01)
         cut += not np.allclose(halved[i], boxes[i], atol=0.01)
     assert 50 < cut < 130  # about half of those with more than 8 labelled joints
 
 
-def test_half_bodies_show_one_half_and_leave_sparse_people_alone():
+@every_library
+def test_half_bodies_show_one_half_and_leave_sparse_people_alone(array):
     boxes, keypoints = some_people(300, seed=1)
-    numbers = augment_tf.uniforms(1, 0, 300)
-    always = Augmentation(half_body=1.0)
-    halved = augment_tf.half_bodies(
-        always, numbers, boxes.astype(np.float32), keypoints.astype(np.float32), COCO_17, 1.25
-    ).numpy()
+    arrays = [array(values.astype(np.float32)) for values in (uniform_numbers(300, seed=1), boxes, keypoints)]
+    halved = np.asarray(augment_batch.half_bodies(Augmentation(half_body=1.0), *arrays, COCO_17, 1.25))
     labelled = keypoints[..., 2] > 0
     sparse = labelled.sum(axis=1) <= 8
     np.testing.assert_allclose(halved[sparse], boxes[sparse], rtol=1e-6)
@@ -121,25 +130,34 @@ def test_half_bodies_show_one_half_and_leave_sparse_people_alone():
     assert 0.2 < lower / (~sparse).sum() < 0.6
 
 
-def test_draws_fill_their_ranges_and_are_independent():
-    numbers = augment_tf.uniforms(0, 7, 4000)
-    motion = augment_tf.draw_motion(EVERYTHING, numbers)
+@every_source
+def test_draws_fill_their_ranges_and_are_independent(source):
+    _, uniforms = source
+    numbers = np.asarray(uniforms(0, 7, 4000))
+    assert numbers.dtype == np.float32
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    motion = augment_batch.draw_motion(EVERYTHING, numbers)
     columns = {"rotation": 40, "scale": 0.3}
     for name, reach in columns.items():
-        values = getattr(motion, name).numpy() - (1 if name == "scale" else 0)
+        values = getattr(motion, name) - (1 if name == "scale" else 0)
         assert -reach <= values.min() < -0.99 * reach < 0.99 * reach < values.max() <= reach
         assert abs(values.mean()) < 0.05 * reach
-    assert np.abs(motion.translation.numpy()).max() <= 0.1
-    assert 0.47 < motion.flip.numpy().mean() < 0.53
-    assert np.abs(np.corrcoef(numbers.numpy().T) - np.eye(augment_tf.DRAWS)).max() < 0.08
-    assert not np.allclose(numbers, augment_tf.uniforms(0, 8, 4000))
+    assert np.abs(motion.translation).max() <= 0.1
+    assert 0.47 < motion.flip.mean() < 0.53
+    assert np.abs(np.corrcoef(numbers.T) - np.eye(augment_batch.DRAWS)).max() < 0.08
+    for other in (uniforms(0, 8, 4000), uniforms(1, 7, 4000)):
+        both = np.corrcoef(numbers.ravel(), np.ravel(other))
+        assert abs(both[0, 1]) < 0.02
 
 
-def test_colours_without_range_change_nothing_and_grey_stays_grey_under_hue():
-    numbers = augment_tf.uniforms(0, 0, 50)
-    same = augment_tf.draw_colours(Augmentation(), numbers).numpy()
+@every_library
+def test_colours_without_range_change_nothing_and_grey_stays_grey_under_hue(array):
+    numbers = array(uniform_numbers(50))
+    same = augment_batch.draw_colours(Augmentation(), numbers)
+    assert same.dtype == np.float32
     np.testing.assert_allclose(same, np.tile(np.eye(3, 4), (50, 1, 1)), atol=1e-6)
-    turned = augment_tf.draw_colours(Augmentation(hue=180, saturation=1.0), numbers).numpy()
+    turned = np.asarray(augment_batch.draw_colours(Augmentation(hue=180, saturation=1.0), numbers))
     np.testing.assert_allclose(turned @ [90, 90, 90, 1], np.full((50, 3), 90), atol=0.2)
 
 
@@ -166,9 +184,9 @@ def test_augment_then_encode_is_encode_then_augment(motion, joints):
     box = [width * 0.1, height * 0.1, width * 0.8, height * 0.8]
     move = geometry.crop_affine(box, height, width, 1.25, rotation, scale, flip)
     joints = np.array(joints)
-    plain, _ = codec_tf.encode(codec, joints[None].astype(np.float32), np.ones((1, 17), np.float32))
+    plain, _ = codec_batch.encode(codec, joints[None].astype(np.float32), np.ones((1, 17), np.float32))
     moved_points = geometry.transform_points(joints, move)
-    direct, weights = codec_tf.encode(
+    direct, weights = codec_batch.encode(
         codec, moved_points[None].astype(np.float32), np.ones((1, 17), np.float32)
     )
     # Heatmap index i is crop pixel 4·i, so the maps move by the same affine in units of 4 pixels.
@@ -183,13 +201,13 @@ def test_augment_then_encode_is_encode_then_augment(motion, joints):
         fill_mode="CONSTANT",
     ).numpy()[0]
     far_inside = (
-        (weights[0].numpy() > 0)
+        (weights[0] > 0)
         & (moved_points > 40).all(axis=1)
         & (moved_points < np.array([width, height]) - 40).all(axis=1)
     )
     decoded = codec.decode(warped)[far_inside, :2]
     # Bilinear sampling of a σ = 2 gaussian shifts its peak by less than an eighth of a heatmap pixel.
-    np.testing.assert_allclose(decoded, codec.decode(direct.numpy()[0])[far_inside, :2], atol=0.5)
+    np.testing.assert_allclose(decoded, codec.decode(direct[0])[far_inside, :2], atol=0.5)
 
 
 def test_flip_then_encode_is_encode_then_flip():

@@ -12,11 +12,12 @@ from flpn_tf.training.config import (
     Config,
     ModelConfig,
     ScheduleConfig,
-    dump_config,
-    load_config,
-    override_config,
+    TeacherConfig,
+    ValidationConfig,
 )
-from flpn_tf.training.fit import build_model, make_optimizer
+from flpn_tf.training.config_file import dump_config, load_config, override_config
+from flpn_tf.training.networks import build_model
+from flpn_tf.training.optimizer import make_optimizer
 
 CONFIGS = sorted((Path(flpn_tf.training.__file__).parent / "configs").glob("*.yaml"))
 
@@ -40,8 +41,10 @@ def test_dumped_configs_load_as_themselves(tmp_path):
     config = Config(
         ModelConfig("flpn", 101, "ghost", (4, 4, 4, 4), (64, 96), 0.5, 64),
         Augmentation(10.0, 0.1, 0.25, 0.1, 0.3, 0.2, 0.2, 0.2, 10.0),
-        ScheduleConfig(3, 4, 1e-5, "cosine", (), 5, 0.9, 1.0, 0.01, 7),
-        ComputeConfig("mixed_bfloat16", True),
+        ScheduleConfig(3, 4, 1e-5, "cosine", (), 5, 0.9, 1.0, 0.01, True, 2, 7),
+        ComputeConfig("mixed_bfloat16", True, "mirrored", "host", 7),
+        ValidationConfig(5, "PCK", 0.02),
+        TeacherConfig("teacher.tflite", 0.5),
     )
     assert load(tmp_path, dump_config(config)) == config
     assert load(tmp_path, dump_config(Config())) == Config()
@@ -72,8 +75,24 @@ OVERRIDES = {
     "model.image_size=[1": "model.image_size=[1: is not YAML",
     "compute.jit=1": "compute.jit must be true or false. Received: 1",
     "compute.precision=float8": "compute.precision must be one of float32, mixed_bfloat16, mixed_float16",
+    "compute.strategy=tpu": "compute.strategy must be one of auto, one_device, mirrored, multi_worker",
+    "compute.augment_on=gpu": "compute.augment_on must be one of auto, host, device. Received: 'gpu'",
+    "compute.checkpoint_steps=-1": "compute.checkpoint_steps must be at least 0. Received: -1",
+    "schedule.rounds=0": "schedule.rounds must be above 0. Received: 0",
+    "validation.every=-1": "validation.every must be at least 0. Received: -1",
+    "validation.metric=mAP": "validation.metric must be one of AP, PCK, loss. Received: 'mAP'",
+    "validation.holdout=1": "validation.holdout must be at least 0 and below 1. Received: 1.0",
+    "teacher.weight=1": "teacher.model must be given",
+    "teacher.modle=a.keras": "unknown key teacher.modle; did you mean model?",
     "model.network=hrnet": "model.network must be one of flpn, simple_baseline, lpn. Received: 'hrnet'",
 }
+
+
+def test_a_teacher_by_overrides():
+    config = override_config(Config(), ["teacher.model=a.keras", "teacher.weight=2"])
+    assert config.teacher == TeacherConfig("a.keras", 2.0)
+    assert override_config(config, ["teacher.weight=3"]).teacher == TeacherConfig("a.keras", 3.0)
+    assert Config().teacher is None
 
 
 @pytest.mark.parametrize(("override", "message"), OVERRIDES.items())

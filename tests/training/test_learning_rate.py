@@ -6,8 +6,8 @@ import pytest
 
 from flpn_tf.errors import InputError
 from flpn_tf.training.config import ScheduleConfig
-from flpn_tf.training.fit import make_optimizer
 from flpn_tf.training.learning_rate import make_learning_rate
+from flpn_tf.training.optimizer import make_optimizer
 
 STEPS = 10  # an epoch
 
@@ -46,10 +46,25 @@ def test_warm_up_rises_in_a_line_to_the_peak():
     np.testing.assert_allclose(found[20:], decay, atol=1e-7)
 
 
+@pytest.mark.parametrize("schedule", ["step", "cosine"])
+def test_rounds_restart_the_rate(schedule):
+    settings = {"epochs": 3, "learning_rate": 0.5, "schedule": schedule, "drops": (1, 2)}
+    once = rates(ScheduleConfig(**settings), 3 * STEPS)
+    found = rates(ScheduleConfig(**settings, rounds=3), 9 * STEPS)
+    np.testing.assert_allclose(found, np.tile(once, 3), atol=1e-7)
+    assert found[3 * STEPS] == 0.5
+
+
+def test_restarts_are_saved_with_a_model():
+    rate = make_learning_rate(ScheduleConfig(epochs=3, schedule="cosine", rounds=2), STEPS)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(rate))
+    assert [float(again(step)) for step in (0, 7, 31)] == [float(rate(step)) for step in (0, 7, 31)]
+
+
 @pytest.mark.parametrize("warmup", [60, 100])
 def test_a_warm_up_as_long_as_the_run_is_refused(warmup):
     config = ScheduleConfig(epochs=6, schedule="cosine", warmup_steps=warmup)
-    with pytest.raises(InputError, match=f"below the run's 60 steps; .* Received: {warmup}"):
+    with pytest.raises(InputError, match=f"below a round's 60 steps; .* Received: {warmup}"):
         make_learning_rate(config, STEPS)
 
 

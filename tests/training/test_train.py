@@ -4,16 +4,20 @@ import csv
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import signal
 
 import keras
 import numpy as np
 import pytest
 import synthetic_people
 import tensorflow as tf
+import tiny_network
 from helpers import randomise
 from tiny_network import TinyNetwork
 
+from flpn_tf.data import pipeline
 from flpn_tf.data.augment import Augmentation
 from flpn_tf.data.prepare import prepare
 from flpn_tf.data.stored_photo import StoredPhoto
@@ -21,19 +25,33 @@ from flpn_tf.errors import InputError
 from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import Skeleton
 from flpn_tf.training import callbacks, fit
-from flpn_tf.training.callbacks import Progress, save_atomically
-from flpn_tf.training.config import ComputeConfig, Config, ModelConfig, ScheduleConfig, load_config
-from flpn_tf.training.fit import build_model, train
+from flpn_tf.training.callbacks import Progress, WholeEpoch
+from flpn_tf.training.checkpoint import Place, save_atomically
+from flpn_tf.training.config import (
+    ComputeConfig,
+    Config,
+    ModelConfig,
+    ScheduleConfig,
+    TeacherConfig,
+    ValidationConfig,
+)
+from flpn_tf.training.config_file import load_config
+from flpn_tf.training.fit import train
+from flpn_tf.training.networks import build_model
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
 STEPS = 2  # an epoch: 8 people in batches of 4
+BEGUN = ["checkpoint.keras", "config.yaml", "log.csv", "run.json", "tensorboard"]
 
 
 def config(**schedule):
     values = {"epochs": 4, "batch_size": 4, "learning_rate": 0.01, "schedule": "cosine", "warmup_steps": 3}
     return Config(
-        ModelConfig(image_size=(64, 64)), Augmentation(), ScheduleConfig(**values | {"ema": 0.5} | schedule)
+        ModelConfig(image_size=(64, 64)),
+        Augmentation(),
+        ScheduleConfig(**values | {"ema": 0.5} | schedule),
+        validation=ValidationConfig(every=0),
     )
 
 
@@ -49,7 +67,13 @@ def epochs_done(output):
 
 
 def names(output):
-    return sorted(path.name for path in output.iterdir())
+    """Files and folders, the model last."""
+    found = sorted(path.name for path in output.iterdir())
+    return [name for name in found if name != "model.keras"] + ["model.keras"] * ("model.keras" in found)
+
+
+def contents(output):
+    return {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
 
 
 def same_weights(one, other, **tolerance):
@@ -62,7 +86,7 @@ def finished(data, tmp_path_factory):
     """The folder of an uninterrupted run."""
     output = tmp_path_factory.mktemp("runs") / "finished"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "build_model", lambda config, skeleton: TinyNetwork(config.image_size, skeleton))
+        patch.setattr(fit, "build_model", tiny_network.build)
         assert train(config(), data, output) == output / "model.keras"
     return output
 
@@ -90,8 +114,10 @@ def interrupt(progress):
 
 
 def test_a_finished_run(finished):
-    assert names(finished) == ["checkpoint.keras", "config.yaml", "log.csv", "model.keras", "run.json"]
-    assert load_config(finished / "config.yaml") == config()
+    assert names(finished) == [*BEGUN, "model.keras"]
+    asked = config()
+    resolved = dataclasses.replace(asked, compute=dataclasses.replace(asked.compute, augment_on="host"))
+    assert load_config(finished / "config.yaml") == resolved
     assert epochs_done(finished) == 4
     found = losses(finished)
     assert len(found) == 4
@@ -116,12 +142,67 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(finished, data, tmp_pa
         stop_after(patch, 2 * STEPS + 1, interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
+    assert names(output) == BEGUN
     assert epochs_done(output) == 2
     train(config(), data, output)
     assert "going on after epoch 2" in capsys.readouterr().err
     np.testing.assert_allclose(losses(output), losses(finished), rtol=1e-3)
     same_weights(output / "model.keras", finished / "model.keras", rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_interrupted_within_an_epoch_it_goes_on_there(finished, data, tmp_path, monkeypatch, capsys, stop):
+    """The epoch's loss in the log is that of all its steps, those before the interruption too."""
+    output = tmp_path / "run"
+    every_step = dataclasses.replace(config(), compute=ComputeConfig(checkpoint_steps=1))
+    with monkeypatch.context() as patch:
+        stop_after(patch, stop, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(KeyboardInterrupt):
+            train(every_step, data, output)
+    assert "stopping" not in capsys.readouterr().out
+    assert epochs_done(output) == (stop + 1) / STEPS  # the signal came behind the checkpoint of its step
+    train(every_step, data, output)
+    place = f", going on after epoch {(stop + 1) // STEPS}" + " and 1 steps" * ((stop + 1) % STEPS)
+    assert place in capsys.readouterr().err
+    np.testing.assert_allclose(losses(output), losses(finished), rtol=1e-3)
+    same_weights(output / "model.keras", finished / "model.keras", rtol=1e-2, atol=1e-3)
+
+
+def test_a_signal_asks_for_a_checkpoint(data, tmp_path, monkeypatch):
+    output = tmp_path / "run"
+    monkeypatch.setattr(
+        WholeEpoch,
+        "on_train_batch_begin",
+        lambda self, batch, logs=None: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), data, output)
+    assert epochs_done(output) == 0.5
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_devices_and_checkpoints_may_change_when_a_run_goes_on(copied, data):
+    compute = ComputeConfig(jit=True, strategy="one_device", checkpoint_steps=7)
+    train(dataclasses.replace(config(), compute=compute), data, copied)
+    refused(
+        "holds a run of another config",
+        dataclasses.replace(config(), compute=ComputeConfig("mixed_bfloat16")),
+        data,
+        copied,
+    )
+
+
+def test_rounds_go_on_from_the_last_weights(data, tmp_path):
+    output = tmp_path / "run"
+    assert train(config(epochs=2, rounds=2), data, output).is_file()
+    found = losses(output)
+    assert len(found) == 4
+    with (output / "log.csv").open() as stream:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(stream)]
+    # Of the step after each epoch: the second round begins its warm-up again.
+    assert rates[1] == 0
+    assert rates[0] == rates[2] > 0
 
 
 def test_interrupted_in_the_first_epoch_it_begins_again(finished, data, tmp_path, monkeypatch):
@@ -244,13 +325,13 @@ def test_init_of_other_joints_takes_those_of_the_same_name(data, tmp_path, capsy
 
 
 def test_the_configs_augmentation_is_used(data, tmp_path, monkeypatch):
-    made, seen = fit.training_dataset, []
+    made, seen = pipeline.training_dataset, []
 
     def watched(*arguments, **options):
-        seen.append(options["augmentation"])
+        seen.append(options.get("augmentation"))
         return made(*arguments, **options)
 
-    monkeypatch.setattr(fit, "training_dataset", watched)
+    monkeypatch.setattr(pipeline, "training_dataset", watched)
     chosen = Augmentation(rotation=5, scale=0.1, flip=0.25)
     train(dataclasses.replace(config(epochs=2), augmentation=chosen), data, tmp_path / "run")
     assert seen == [chosen]
@@ -285,9 +366,9 @@ def test_a_batch_larger_than_the_data(data, tmp_path):
 
 @pytest.mark.parametrize("changes", [{"epochs": 3}, {"epochs": 9}, {"seed": 3}])
 def test_a_run_of_another_config_is_left_alone(copied, data, changes):
-    before = {path.name: path.read_bytes() for path in copied.iterdir()}
+    before = contents(copied)
     refused("holds a run of another config or data set", config(**changes), data, copied)
-    assert {path.name: path.read_bytes() for path in copied.iterdir()} == before
+    assert contents(copied) == before
 
 
 def test_a_run_on_other_data_is_left_alone(copied, tmp_path):
@@ -310,6 +391,26 @@ def test_a_damaged_checkpoint_is_named(copied, data, damage):
     refused("checkpoint.keras: ", config(), data, copied)
 
 
+def test_a_checkpoint_of_another_network_is_named(copied, data):
+    """As another version of the package might have left it."""
+    other = TinyNetwork((64, 64), Skeleton("others", ("tail",), (), (), (0.05,)))
+    other.compile(keras.optimizers.Adam(), loss="mse")
+    other.optimizer.build(other.trainable_variables)
+    save_atomically(other, copied / "checkpoint.keras", Place(4, 0.0))
+    refused("checkpoint.keras: is no checkpoint of this run", config(), data, copied)
+
+
+def test_a_read_only_output(data, copied, monkeypatch):
+    (copied / "model.keras").unlink()
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(fit, "write_atomically", refuse)  # root may write into any folder
+    refused(f"{copied}: cannot be written (Permission denied)", config(), data, copied)
+    assert epochs_done(copied) == 4
+
+
 def test_an_output_that_cannot_be_made(data, tmp_path):
     (tmp_path / "file").write_text("")
     for output in (tmp_path / "file", tmp_path / "file" / "run"):
@@ -327,7 +428,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
     monkeypatch.setattr(TinyNetwork, "save", save)
     output = tmp_path / "run"
     refused(f"{output}: cannot be written (No space left on device)", config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
+    assert names(output) == BEGUN
     assert epochs_done(output) == 1
 
 
@@ -349,19 +450,23 @@ def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_ends_the_run(data, tmp_path, monkeypatch):
-    made = fit.training_dataset
+    made = pipeline.training_dataset
 
-    def poisoned(*arguments, **options):
+    def poisoned(*arguments, first_step=0, **options):
         def spoil(step, batch):
             crops, heatmaps, weights = batch
             return crops, tf.where(step == STEPS + 1, np.nan, heatmaps), weights
 
-        return made(*arguments, **options).enumerate().map(spoil)
+        return made(*arguments, first_step=first_step, **options).enumerate(first_step).map(spoil)
 
-    monkeypatch.setattr(fit, "training_dataset", poisoned)
+    monkeypatch.setattr(pipeline, "training_dataset", poisoned)
     output = tmp_path / "run"
     refused("the loss is not finite at step 2 of epoch 2", config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
+    assert names(output) == sorted([*BEGUN, "not_finite_batch.npz"])
+    with np.load(output / "not_finite_batch.npz") as batch:
+        assert batch["images"].shape == (4, 64, 64, 3)
+        assert np.isnan(batch["targets"]).all()
+        assert batch["weights"].shape == (4, 7)
     assert epochs_done(output) == 1
     assert all(np.isfinite(w).all() for w in load_network(output / "checkpoint.keras").get_weights())
 
@@ -376,15 +481,15 @@ def test_weights_that_are_no_numbers_never_reach_the_checkpoint(data, tmp_path, 
     stop_after(monkeypatch, 2 * STEPS, spoil)
     output = tmp_path / "run"
     refused("kernel is not finite at the end of epoch 2", config(), data, output)
-    assert names(output) == ["checkpoint.keras", "config.yaml", "log.csv", "run.json"]
+    assert names(output) == sorted([*BEGUN, "not_finite_batch.npz"])
     assert epochs_done(output) == 1
 
 
 def test_progress_tells_place_speed_and_time_left(capsys, monkeypatch):
     clock = iter([0.0, 10.0, 12.0, 14.0])
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
-    progress = Progress(batch_size=6, seconds=3)
-    progress.set_params({"steps": 40, "epochs": 10})
+    progress = Progress(batch_size=6, steps=40, epochs=10, seconds=3)
+    progress.set_params({"steps": 40})
     progress.on_train_begin()
     progress.on_epoch_begin(8)
     for batch in range(3):
@@ -402,3 +507,71 @@ def test_a_photo_damaged_during_the_run_is_named(tmp_path, monkeypatch):
     refused(str(photo), config(epochs=9), data, tmp_path / "run")
     assert 1 <= epochs_done(tmp_path / "run") < 9
     assert "model.keras" not in names(tmp_path / "run")
+
+
+def test_people_held_out_are_measured_and_not_trained_on(data, tmp_path, capsys):
+    output = tmp_path / "run"
+    settings = dataclasses.replace(config(batch_size=2), validation=ValidationConfig(2, "loss", 0.4))
+    train(settings, data, output)
+    error = capsys.readouterr().err
+    held = sum(
+        1 for i in range(8) if int(hashlib.sha256(f"{i}.png".encode()).hexdigest()[:16], 16) < 0.4 * 2**64
+    )
+    assert 0 < held < 8
+    assert error.startswith(f"{8 - held} people, ")
+    assert f"{held} people in" in error
+    with (output / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [bool(row["val_loss"]) for row in rows] == [False, True, False, True]
+    best = json.loads((output / "best.json").read_text())
+    assert best["value"] == min(float(row["val_loss"]) for row in rows if row["val_loss"])
+    assert load_network(output / "best.keras").skeleton == synthetic_people.SKELETON
+
+
+def test_another_data_set_is_measured(data, tmp_path):
+    other = synthetic_people.write(tmp_path / "other", synthetic_people.document(people=3, seed=9))
+    settings = dataclasses.replace(config(epochs=1, warmup_steps=0), validation=ValidationConfig())
+    train(settings, data, tmp_path / "run", validation=other)
+    with (tmp_path / "run" / "log.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["val_AP"]) >= 0
+    assert float(row["val_PCK"]) >= 0
+
+
+VALIDATION_ERRORS = {
+    "both": (0.4, "give either --validation or validation.holdout"),
+    "nobody": (1e-9, "validation.holdout must leave people on both sides"),
+}
+
+
+@pytest.mark.parametrize("case", VALIDATION_ERRORS)
+def test_validation_that_cannot_be(data, tmp_path, case):
+    share, message = VALIDATION_ERRORS[case]
+    settings = dataclasses.replace(config(), validation=ValidationConfig(holdout=share))
+    refused(message, settings, data, tmp_path / "run", validation=data if case == "both" else None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_prepared_people_cannot_be_held_out(data, tmp_path):
+    prepare(data, tmp_path / "prepared", StoredPhoto(image_size=(64, 64)))
+    settings = dataclasses.replace(config(), validation=ValidationConfig(holdout=0.5))
+    refused("needs the annotations and photos", settings, tmp_path / "prepared", tmp_path / "run")
+
+
+def test_a_teacher_is_learnt_from(finished, data, tmp_path):
+    """With a weight that leaves the labels nothing, one learns what the teacher says."""
+    settings = dataclasses.replace(
+        config(learning_rate=1e-9, epochs=1, warmup_steps=0, freeze_batch_norm=True),
+        teacher=TeacherConfig(str(finished / "model.keras"), 1e6),
+        augmentation=Augmentation(0, 0, 0),
+    )
+    train(settings, data, tmp_path / "same", init=finished / "model.keras")
+    train(settings, data, tmp_path / "other")
+    assert losses(tmp_path / "same")[0] < 1e-6 * losses(tmp_path / "other")[0]
+
+
+def test_a_teacher_of_other_joints_is_refused(data, tmp_path):
+    other = Skeleton("others", ("tail", "paw"), (), (), (0.05, 0.05))
+    TinyNetwork((64, 64), other).save(tmp_path / "teacher.keras")
+    settings = dataclasses.replace(config(), teacher=TeacherConfig(str(tmp_path / "teacher.keras")))
+    refused("cannot be the teacher", settings, data, tmp_path / "run")

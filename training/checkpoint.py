@@ -1,0 +1,155 @@
+"""The checkpoint of a run: one file that says all, written whole or not at all."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+
+from flpn_tf.errors import InputError
+
+CHECKPOINT = "checkpoint.keras"
+_PLACE = "place.json"  # within the .keras archive
+
+
+class Place(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        step: of the whole run, those done.
+        loss: mean of the steps done of an epoch begun; 0 at an epoch's beginning.
+    """
+
+    step: int = 0
+    loss: float = 0.0
+
+
+def save_atomically(model: keras.Model, path: Path, place: Place | None = None) -> None:
+    """`model.save` to a neighbour file that then takes the place of `path`.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was and the neighbour is gone.
+    """
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        model.save(partial)
+        if place is not None:
+            with zipfile.ZipFile(partial, "a") as archive:
+                archive.writestr(_PLACE, json.dumps(place._asdict()))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def bare(model: keras.Model) -> keras.Model:
+    """A copy that was never compiled: whoever loads its file needs neither optimiser nor loss class."""
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def steps_done(model: keras.Model) -> int:
+    """The steps that a compiled model's optimiser has taken."""
+    # `int()` refuses a variable that several devices mirror.
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+
+
+def restore(model: keras.Model, output: Path) -> Place:
+    """Gives a compiled model with a built optimiser the state of `output`'s checkpoint, where there is one.
+
+    Raises:
+        InputError: the checkpoint is damaged, or of another network.
+    """
+    path = output / CHECKPOINT
+    if not path.exists():
+        return Place()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if broken := archive.testzip():
+                raise ValueError(f"{broken} is damaged")
+            place = Place(**json.loads(archive.read(_PLACE)))
+        model.load_weights(path)
+        if steps_done(model) != place.step:
+            raise ValueError("its optimiser is of another step")
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{path}: is no checkpoint of this run ({reason}); remove {output} to begin again"
+        ) from error
+    return place
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves weights, optimiser and place, so that the same command goes on from there.
+
+    At each epoch's end, every `steps` steps, and when `stop` asks for it; then it raises KeyboardInterrupt.
+
+    Args:
+        folder: gets `checkpoint.keras`.
+        steps: between; 0 for the epochs' ends alone.
+        stop: a `StopRequest`.
+        check: called with the moment before a save within an epoch; raises where nothing may be saved.
+        write: False keeps all but the saving, for a worker that is not the chief.
+    """
+
+    def __init__(self, folder: Path, steps: int, stop: "StopRequest", check, write: bool = True):
+        super().__init__()
+        self.folder = folder
+        self.steps = steps
+        self.stop = stop
+        self.check = check
+        self.write = write
+        self.step = 0
+
+    def on_train_begin(self, logs=None):
+        self.step = steps_done(self.model)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        due = self.steps and self.step % self.steps == 0
+        if (due or self.stop.asked) and batch + 1 < self.params["steps"]:
+            if hasattr(self.model, "jax_state_sync"):
+                self.model.jax_state_sync()
+            self.check(f"step {self.step}")
+            self._save(logs["loss"])
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._save(0.0)
+
+    def _save(self, loss):
+        if self.write:
+            save_atomically(self.model, self.folder / CHECKPOINT, Place(self.step, float(loss)))
+        if self.stop.asked:
+            raise KeyboardInterrupt
+
+
+class StopRequest(contextlib.AbstractContextManager):
+    """Meanwhile the first SIGINT or SIGTERM only sets `asked`; the second ends the program.
+
+    Where signals cannot be caught, in another thread than the main one, they do what they did.
+    """
+
+    asked = False
+
+    def __enter__(self):
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def _ask(self, number, frame):
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        # `print` may be interrupted in its own middle.
+        os.write(2, b"stopping behind this step, with a checkpoint; once more to stop at once\n")
+
+    def __exit__(self, *exception):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,174 @@
+"""A run: its folder, and the loop from wherever its checkpoint stands to the end."""
+
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from flpn_tf.errors import InputError
+from flpn_tf.runtime.files import write_atomically
+from flpn_tf.training.callbacks import Log, NotFinite, Progress, StopWhenNotFinite, WholeEpoch
+from flpn_tf.training.checkpoint import (
+    Checkpoint,
+    Place,
+    StopRequest,
+    bare,
+    restore,
+    save_atomically,
+    steps_done,
+)
+from flpn_tf.training.config import ComputeConfig, ScheduleConfig
+from flpn_tf.training.networks import freeze_batch_norm, precision
+from flpn_tf.training.optimizer import make_optimizer
+from flpn_tf.training.strategy import Strategy
+
+MODEL = "model.keras"
+BAD_BATCH = "not_finite_batch.npz"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run trains.
+
+    Attributes:
+        name: of what is counted, for messages: "people" or "images".
+        size: how many there are.
+        build: () → the network with its first weights.
+        loss: Keras's loss.
+        batches: first step → an endless source for `fit`: this process's part of every batch.
+        explain: (exception, step) → the InputError behind it, or None.
+        callbacks: () → further Keras callbacks; they stand before the log and the checkpoint.
+        metrics: of `compile`.
+    """
+
+    name: str
+    size: int
+    build: Callable[[], keras.Model]
+    loss: keras.losses.Loss
+    batches: Callable[[int], object]
+    explain: Callable[[Exception, int], InputError | None]
+    callbacks: Callable[[], list] = list
+    metrics: tuple = ()
+
+
+def run(
+    job: Job,
+    strategy: Strategy,
+    schedule: ScheduleConfig,
+    compute: ComputeConfig,
+    output: Path,
+    begin: Callable,
+) -> Path:
+    """Trains `job` and writes `output/model.keras`; goes on where a run of the same config has ended.
+
+    Args:
+        begin: called with the epochs done once the run is known to be possible; writes the run's other files.
+
+    Raises:
+        InputError: as `fit.train`.
+    """
+    size = schedule.batch_size
+    steps = job.size // size
+    if steps == 0:
+        raise InputError(
+            f"schedule.batch_size is larger than the data set of {job.size} {job.name}; make it smaller. "
+            f"Received: {size}"
+        )
+    if size % strategy.replicas:
+        raise InputError(
+            f"schedule.batch_size must be a multiple of the {strategy.replicas} devices. Received: {size}"
+        )
+    epochs = schedule.epochs * schedule.rounds
+    model, place = _open(job, strategy, schedule, compute, output, steps)
+    if place.step > epochs * steps:
+        raise InputError(
+            f"{output}: holds a run of another config or data set; choose a new folder, or remove it"
+        )
+    print(
+        f"{job.size} {job.name}, {steps} steps an epoch, {model.count_params():,} weights, on "
+        f"{', '.join(keras.distribution.list_devices())}" + _goes_on(place, steps),
+        file=sys.stderr,
+        flush=True,
+    )
+    try:
+        if strategy.is_chief:
+            output.mkdir(parents=True, exist_ok=True)
+            begin(place.step // steps)
+        while place.step < epochs * steps:
+            _train(job, strategy, compute, model, place, steps, epochs, size, output)
+            if steps_done(model) == epochs * steps:
+                break
+            # Only to the end of an epoch begun: `fit` has put the moving average in the weights' place.
+            model, place = _open(job, strategy, schedule, compute, output, steps)
+        # As `fit` does at its end: the moving average takes the weights' place.
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        if strategy.is_chief:
+            save_atomically(bare(model), output / MODEL)
+    except NotFinite as failure:
+        raise _with_batch(failure, job, output) from failure
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
+    return output / MODEL
+
+
+def _open(job, strategy, schedule, compute, output, steps) -> tuple[keras.Model, Place]:
+    """The network and its optimiser as the checkpoint has them, or new."""
+    keras.utils.set_random_seed(schedule.seed)
+    with precision(compute.precision), strategy.scope():
+        model = job.build()
+        if schedule.freeze_batch_norm:
+            freeze_batch_norm(model)
+        model.compile(
+            make_optimizer(schedule, steps, model),
+            loss=job.loss,
+            metrics=list(job.metrics),
+            jit_compile=compute.jit,
+        )
+        # Built inside `fit`, its variables would make TensorFlow trace the training step twice.
+        model.optimizer.build(model.trainable_variables)
+        place = restore(model, output)
+    strategy.agree(str(place.step))
+    return model, place
+
+
+def _train(job, strategy, compute, model, place, steps, epochs, size, output) -> None:
+    finite = StopWhenNotFinite()
+    with StopRequest() as stop:
+        checkpoint = Checkpoint(output, compute.checkpoint_steps, stop, finite.check, write=strategy.is_chief)
+        callbacks = [WholeEpoch(place, steps), finite, checkpoint]
+        if strategy.is_chief:
+            log = Log(output, place.step // steps)
+            callbacks[2:2] = [*job.callbacks(), log]
+            callbacks.append(Progress(size, steps, epochs))
+        try:
+            strategy.fit(model, job.batches, size, place, steps, epochs, callbacks)
+        except (InputError, OSError):
+            raise
+        except Exception as error:
+            failure = job.explain(error, steps_done(model))
+            if failure is None:
+                raise
+            raise failure from error
+
+
+def _goes_on(place: Place, steps: int) -> str:
+    if not place.step:
+        return ""
+    within = f" and {place.step % steps} steps" if place.step % steps else ""
+    return f", going on after epoch {place.step // steps}{within}"
+
+
+def _with_batch(failure: NotFinite, job: Job, output: Path) -> InputError:
+    """Keeps the batch behind a failure."""
+    batch = next(iter(job.batches(failure.step)))
+    content = io.BytesIO()
+    names = ("images", "targets", "weights")
+    np.savez(content, **{name: np.asarray(part) for name, part in zip(names, batch, strict=False)})
+    write_atomically(output / BAD_BATCH, content.getvalue())
+    return InputError(
+        f"{failure}; the batch of step {failure.step + 1} of the run is in {output / BAD_BATCH}"
+    )
