@@ -2,6 +2,7 @@
 
 1  Steps a second of FLPN with our grouped convolutions and with those of plain Keras: forward, backward and
    Adam, the same weights and batch, the variants taking turns, so that their ratios hold on a busy machine.
+   DepthwiseConv2D, where groups equal channels, leaves one grouped layer: the first transposed convolution.
 2  The share of a training step spent waiting for the data set's next batch.
 """
 
@@ -28,7 +29,7 @@ from flpn_tf.training.optimizer import make_optimizer
 
 CONFIG = Path(flpn_tf.training.__file__).parent / "configs" / "mobile_people_128x96_round3.yaml"
 SMALL_BATCH = 8  # of the comparison: plain Keras needs seconds a step
-ROUNDS, STEPS = 5, 2  # turns of each variant, and steps of a turn
+ROUNDS, STEPS = 3, 2  # turns of each variant, and steps of a turn
 WARM_UP, TIMED = 10, 40  # steps on real data
 
 

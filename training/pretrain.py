@@ -47,7 +47,7 @@ def pretrain(config: PretrainConfig, data, output) -> Path:
         data: as `read_class_folders` takes it; the images of `val/`, where there are some, are measured on
             after each epoch.
         output: folder for `config.yaml`, `checkpoint.keras`, `run.json`, `log.csv` (`accuracy` and
-            `val_accuracy` are top-1, 0–1) and, at the end, `model.keras`, a `Classifier`.
+            `val_accuracy` are top-1, 0–1; the former of the epoch's steps since the run went on) and, at the end, `model.keras`, a `Classifier`.
 
     Returns:
         The path of the trained classifier (moving-average weights where the config asks for them).

@@ -1,4 +1,4 @@
-"""The ranges of the training augmentation; `augment_tf` draws from them. Needs no TensorFlow."""
+"""The ranges of the training augmentation; `augment_batch` draws from them. Needs no TensorFlow."""
 
 from dataclasses import dataclass
 

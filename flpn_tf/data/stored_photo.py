@@ -149,7 +149,7 @@ def _turned(extent: np.ndarray, angle: float) -> np.ndarray:
 
 
 def _halves(person: PersonRecord, options: StoredPhoto) -> list[np.ndarray]:
-    """The boxes `augment_tf.half_bodies` can give this person."""
+    """The boxes `augment_batch.half_bodies` can give this person."""
     labelled = person.keypoints[:, 2] > 0
     if not options.reach.half_body or labelled.sum() <= HALF_BODY_MORE_THAN:
         return []

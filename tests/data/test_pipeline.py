@@ -129,10 +129,12 @@ def test_augmentation_moves_pixels_and_targets_together(batches, people):
     """Each target lies on its joint's colour; in a mirrored crop, on the colour of the other side's joint."""
     checked, mirrored = 0, []
     for crops, heatmaps, weights in batches(people, 20, augmentation=STRONG):
+        # A joint just outside has part of its gaussian inside, of which the decoder can't see the peak.
+        visible = (weights > 0) & (heatmaps.max(axis=(1, 2)) > 0.9)
         points = CODEC.decode(heatmaps)[..., :2]
-        for crop, person, weight in zip(crops, points, weights, strict=True):
+        for crop, person, seen in zip(crops, points, visible, strict=True):
             x, y = np.rint(person).astype(int).T
-            inside = (weight > 0) & (x >= 0) & (x < SIZE[1]) & (y >= 0) & (y < SIZE[0])
+            inside = seen & (x >= 0) & (x < SIZE[1]) & (y >= 0) & (y < SIZE[0])
             found = crop[y[inside], x[inside]].astype(int)
             as_drawn, swapped = COLOURS[inside], COLOURS[SKELETON.flip_permutation][inside]
             mirrored.append(bool((np.abs(found - swapped) < 40).all()))

@@ -18,6 +18,7 @@ from flpn_tf.training.config import (
 from flpn_tf.training.config_file import dump_config, load_config, override_config
 from flpn_tf.training.networks import build_model
 from flpn_tf.training.optimizer import make_optimizer
+from flpn_tf.training.pretrain import PretrainConfig
 
 CONFIGS = sorted((Path(flpn_tf.training.__file__).parent / "configs").glob("*.yaml"))
 
@@ -126,11 +127,15 @@ def test_blocks_that_do_not_fit(arguments):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_shipped_configs(path):
-    """Each loads, says its command, and its network and optimiser can be made."""
-    config = load_config(path)
-    assert f"flpn train training/configs/{path.name} " in path.read_text()
-    assert isinstance(build_model(config.model, skeleton=None), FLPN)
-    make_optimizer(config.schedule, steps_per_epoch=100)
+    """Each loads, says its command and cost, and its network and optimiser can be made."""
+    command, kind = ("pretrain", PretrainConfig) if path.name.startswith("pretrain") else ("train", Config)
+    config = load_config(path, kind=kind)
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert any(f"flpn {command} training/configs/{path.name} " in line for line in header)
+    assert any("Cost: " in line for line in header)
+    assert any("Reache" in line or "Not trained here" in line or "not trained here" in line for line in header)
+    model = build_model(config.model, skeleton=None)
+    make_optimizer(config.schedule, 10_000, model)
 
 
 def test_there_are_shipped_configs():

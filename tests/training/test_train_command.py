@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import synthetic_people
 import tiny_network
 from helpers import REPOSITORY, run_python
 
+import flpn_tf.training
 from flpn_tf import cli
 from flpn_tf.models.load import load_network
 
@@ -122,31 +125,63 @@ def test_interrupted_from_the_keyboard(folder):
     assert not list((folder / "run").glob(".*"))
 
 
-def test_flpn_learns_a_few_people_by_heart(tmp_path):
-    """The real network from `flpn train` to `flpn evaluate`: 8 drawn people, no augmentation."""
-    people = synthetic_people.document(people=8, copies=25)
-    synthetic_people.write(tmp_path / "train", people)
-    synthetic_people.write(tmp_path / "test", synthetic_people.document(people=8))
-    settings = {
-        "model": {"width": 0.25, "image_size": [64, 64], "head_filters": 64},
-        "augmentation": {"rotation": 0, "scale": 0, "flip": 0},
-        "schedule": {"epochs": 4, "batch_size": 8, "learning_rate": 0.005, "schedule": "cosine"},
-    }
-    (tmp_path / "c.yaml").write_text(json.dumps(settings))
-    code, out, error = flpn("train c.yaml --data train --output run", tmp_path)
+def test_flpn_learns_people_by_heart(tmp_path):
+    """The shipped smoke config, from `flpn train` to `flpn evaluate`: 32 drawn people."""
+    synthetic_people.write(tmp_path / "people", synthetic_people.document(people=32))
+    smoke = Path(flpn_tf.training.__file__).parent / "configs" / "smoke.yaml"
+    code, out, error = flpn(f"train {smoke} --data people --output run", tmp_path)
     assert code == 0, error
     assert out == "run/model.keras\n"
-    assert error.startswith("200 people, 25 steps an epoch, ")
-    with (tmp_path / "run" / "log.csv").open() as stream:
-        losses = [float(row["loss"]) for row in csv.DictReader(stream)]
-    assert losses[-1] < losses[0] / 4
-    code, out, error = flpn("evaluate run/model.keras test --json -", tmp_path)
+    assert error.startswith("32 people, 4 steps an epoch, ")
+    code, out, error = flpn("evaluate run/model.keras people --json -", tmp_path)
     assert code == 0, error
     result = json.loads(out)
-    assert result["people"] == 8
+    assert result["people"] == 32
     assert result["metrics"]["PCK@0.2"] >= 95
     code = "import flpn_tf, keras; print(keras.models.load_model('run/model.keras').skeleton.names[0])"
     assert run_python(code, tmp_path) == "nose\n"
+
+
+def steps_done(checkpoint):
+    """Of a run that may be writing it."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return json.loads(archive.read("place.json"))["step"]
+    except FileNotFoundError:
+        return 0
+
+
+def test_killed_at_random_steps_it_ends_as_if_it_had_not_been(folder):
+    settings = TINY | {
+        "schedule": TINY["schedule"] | {"epochs": 60, "ema": 0.9},
+        "compute": {"checkpoint_steps": 3},
+        "validation": {"every": 0},
+    }
+    (folder / "long.yaml").write_text(json.dumps(settings))
+    command = ["train", "long.yaml", "--data", "people", "--output"]
+    whole = start([tiny_network.__file__], [*command, "whole"], folder)
+    for kill in range(3):
+        # Far apart, so that the first steps of a start, which are slow, are not all there is.
+        target = steps_done(folder / "run" / "checkpoint.keras") + random.SystemRandom().randint(1, 30)
+        process = start([tiny_network.__file__], [*command, "run"], folder)
+        deadline = time.monotonic() + 120
+        while steps_done(folder / "run" / "checkpoint.keras") < target and time.monotonic() < deadline:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        process.kill()
+        _, error = process.communicate()
+        assert ("going on after" in error) == (kill > 0), error
+    last = start([tiny_network.__file__], [*command, "run"], folder)
+    for process in (whole, last):
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
+    logs = []
+    for run in ("whole", "run"):
+        with (folder / run / "log.csv").open() as stream:
+            rows = list(csv.DictReader(stream))
+        assert [int(row["epoch"]) for row in rows] == list(range(60))
+        logs.append([float(row["loss"]) for row in rows])
+    assert logs[1][-1] == pytest.approx(logs[0][-1], rel=1e-3)
 
 
 def test_the_pipeline_feeds_the_jax_backend(folder, monkeypatch):
@@ -159,3 +194,29 @@ def test_the_pipeline_feeds_the_jax_backend(folder, monkeypatch):
     assert (process.returncode, out) == (0, "run/model.keras\n"), error
     (session,) = json.loads((folder / "run" / "run.json").read_text())["sessions"]
     assert session["backend"] == "jax"
+
+
+def test_jax_trains_without_tensorflow(folder):
+    """As on a GPU machine that has only JAX: samples made on the device, measured, resumed, distilled."""
+    pytest.importorskip("jax")
+    settings = {"validation": {"metric": "PCK"}, "compute": {"checkpoint_steps": 1}}
+    (folder / "c.yaml").write_text(json.dumps(TINY | settings))
+    code = """
+        import sys
+        sys.modules["tensorflow"] = None
+        import tiny_network
+        from flpn_tf import cli
+        from flpn_tf.training import fit
+        fit.build_model = tiny_network.build
+        sys.argv = ["flpn", "train", "c.yaml", *"{arguments}".split()]
+        cli.main()
+    """
+    environment = {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(tiny_network.__file__).parent)}
+    measured = "--data people --validation people --output"
+    taught = "teacher.model=run/model.keras --data people --output taught"
+    for arguments in (f"{measured} run", f"{measured} run", taught):
+        assert run_python(code.format(arguments=arguments), folder, **environment).endswith("model.keras\n")
+    config = (folder / "run" / "config.yaml").read_text()
+    assert "augment_on: device" in config
+    with (folder / "run" / "log.csv").open() as stream:
+        assert all(float(row["val_PCK"]) >= 0 for row in csv.DictReader(stream))

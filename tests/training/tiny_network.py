@@ -15,7 +15,7 @@ class TinyNetwork(PoseNetwork):
     def __init__(self, image_size, skeleton, **kwargs):
         skeleton = as_skeleton(skeleton, None)
         inputs = keras.Input((*image_size, 3), name="image", dtype="float32")
-        x = keras.layers.Rescaling(1 / 127.5, -1.0)(inputs)
+        x = inputs / 127.5 - 1.0  # Rescaling would need TensorFlow whatever the backend
         for strides in (2, 2, 1):
             x = keras.layers.Conv2D(16, 5, strides, padding="same", use_bias=False)(x)
             x = keras.layers.BatchNormalization(momentum=0.9)(x)
