@@ -46,8 +46,9 @@ def pretrain(config: PretrainConfig, data, output) -> Path:
     Args:
         data: as `read_class_folders` takes it; the images of `val/`, where there are some, are measured on
             after each epoch.
-        output: folder for `config.yaml`, `checkpoint.keras`, `run.json`, `log.csv` (`accuracy` and
-            `val_accuracy` are top-1, 0–1; the former of the epoch's steps since the run went on) and, at the end, `model.keras`, a `Classifier`.
+        output: folder for `config.yaml`, `checkpoint.keras`, `run.json`, `log.csv` and, at the end,
+            `model.keras`, a `Classifier`. The log's `accuracy` (of the epoch's steps since the run went on)
+            and `val_accuracy` are top-1, 0–1.
 
     Returns:
         The path of the trained classifier (moving-average weights where the config asks for them).
@@ -116,7 +117,8 @@ class _Classification:
         )
 
     def explain(self, error: Exception, step: int) -> InputError | None:
-        if not isinstance(error, tf.errors.OpError):
+        # Where memory has run out, no image is to blame, and reading all takes long.
+        if not isinstance(error, tf.errors.OpError) or isinstance(error, tf.errors.ResourceExhaustedError):
             return None
         schedule = self.config.schedule
         return unreadable(self.images, schedule.batch_size, schedule.seed, step)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 PACKAGE = "flpn_tf"
+_FEW = 8  # channels per group, up to which sums of shifted maps are taken on JAX
 
 
 @cache
@@ -63,6 +64,28 @@ def _tensorflow_conv2d(inputs, kernel, strides, padding, groups):
     return convolve(inputs, kernel)
 
 
+def _shifted_conv2d(inputs, kernel, strides, groups):
+    """The "valid" grouped convolution as a sum of shifted maps, each times its weights, in float32.
+
+    XLA fuses it into one loop; its own grouped convolution is up to a thousand times slower on CPU
+    (docs/decisions.md).
+    """
+    height, width, channels_per_group, filters = kernel.shape
+    _, rows, columns, _ = inputs.shape
+    maps = ops.reshape(ops.cast(inputs, "float32"), (-1, rows, columns, groups, channels_per_group))
+    weights = ops.reshape(
+        ops.cast(kernel, "float32"), (height, width, channels_per_group, groups, filters // groups)
+    )
+    rows, columns = rows - height + 1, columns - width + 1
+    outputs = 0.0
+    for row in range(height):
+        for column in range(width):
+            shifted = maps[:, row : row + rows : strides, column : column + columns : strides]
+            for channel in range(channels_per_group):
+                outputs += shifted[..., channel : channel + 1] * weights[row, column, channel]
+    return ops.cast(ops.reshape(outputs, (-1, *outputs.shape[1:3], filters)), inputs.dtype)
+
+
 def conv2d(inputs, kernel, strides=1, padding="same", groups=1):
     """Grouped convolution with padding that is the same on both sides.
 
@@ -78,13 +101,17 @@ def conv2d(inputs, kernel, strides=1, padding="same", groups=1):
     Returns:
         (B, H', W', filters) tensor.
     """
-    kernel_height, kernel_width = kernel.shape[:2]
-    if padding == "same" and strides > 1 and kernel_height > 1:
+    kernel_height, kernel_width, channels_per_group, _ = kernel.shape
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    few = not on_tensorflow and groups > 1 and channels_per_group <= _FEW
+    if padding == "same" and kernel_height > 1 and (strides > 1 or few):
         rows, columns = kernel_height // 2, kernel_width // 2
         inputs = ops.pad(inputs, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
         padding = "valid"
-    if keras.backend.backend() == "tensorflow":
+    if on_tensorflow:
         return _tensorflow_conv2d(inputs, kernel, strides, padding.upper(), groups)
+    if few:
+        return _shifted_conv2d(inputs, kernel, strides, groups)
     return ops.conv(inputs, kernel, strides, padding, "channels_last")
 
 
