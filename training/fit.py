@@ -7,23 +7,22 @@ from pathlib import Path
 
 import keras
 
+from flpn_tf.codec import HeatmapCodec
 from flpn_tf.data.holdout import hold_out
 from flpn_tf.data.manifest import PreparedPeople
 from flpn_tf.data.records import People
 from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.errors import InputError
-from flpn_tf.runtime.files import write_atomically
 from flpn_tf.training import session
 from flpn_tf.training.checkpoint import CHECKPOINT
 from flpn_tf.training.config import ComputeConfig, Config
-from flpn_tf.training.config_file import dump_config, load_config
+from flpn_tf.training.config_file import dump_config
 from flpn_tf.training.initialise import initialise
 from flpn_tf.training.loss import HeatmapLoss
 from flpn_tf.training.networks import build_model
 from flpn_tf.training.provenance import record_session
+from flpn_tf.training.run_config import refuse_other_run, write_config
 from flpn_tf.training.strategy import Strategy, open_strategy
-
-CONFIG = "config.yaml"
 
 
 def train(config: Config, data, output, init=None, images=None, split=None, validation=None) -> Path:
@@ -54,12 +53,12 @@ def train(config: Config, data, output, init=None, images=None, split=None, vali
     people, measured = _measured(config, people, validation)
     output = Path(output)
     identity = _identity(people)
-    _refuse_other_run(output, identity, config)
+    refuse_other_run(output, identity, config)
     strategy.agree(identity, dump_config(config))
     job = _Pose(config, strategy, people, measured, output, init).job()
 
     def begin(epochs_done):
-        write_atomically(output / CONFIG, f"{identity}\n{dump_config(config)}".encode())
+        write_config(output, identity, config)
         record_session(output, people, epochs_done)
 
     return session.run(job, strategy, config.schedule, config.compute, output, begin)
@@ -75,8 +74,7 @@ class _Pose:
         self.measured = measured
         self.output = output
         self.init = init
-        network = build_model(config.model, people.skeleton)
-        self.codec = network.codec
+        self.codec = HeatmapCodec(*(side // HeatmapCodec.stride for side in config.model.image_size))
         self.teacher = None
         if config.teacher is not None:
             from flpn_tf.training.teacher import Teacher
@@ -155,13 +153,6 @@ class _Pose:
         tf = sys.modules.get("tensorflow")
         if tf is None or not isinstance(error, tf.errors.OpError):
             return None
-        if self.strategy.shard[1] > 1 and isinstance(
-            error, tf.errors.UnavailableError | tf.errors.AbortedError | tf.errors.DeadlineExceededError
-        ):
-            return InputError(
-                "another worker has gone; start the same command on every worker again, they go on from the "
-                "checkpoint"
-            )
         from flpn_tf.data.pipeline import explain
 
         return explain(self.people, self.config.schedule.batch_size, self.config.schedule.seed, step)
@@ -203,27 +194,3 @@ def _measured(config: Config, people, validation) -> tuple[People | PreparedPeop
 def _identity(people) -> str:
     of = "the prepared data" if isinstance(people, PreparedPeople) else people.source.name
     return f"# {len(people)} people, sha256 of {of} {people.sha256}"
-
-
-def _refuse_other_run(output: Path, identity: str, config: Config) -> None:
-    """A run may go on with other devices and checkpoints, with nothing else changed."""
-    stored = output / CONFIG
-    try:
-        if not stored.exists():
-            return
-        same = stored.read_text(errors="replace").startswith(f"{identity}\n")
-    except OSError as error:
-        raise InputError(f"{stored}: cannot be read ({error.strerror})") from error
-
-    def learnt(config):
-        compute = dataclasses.replace(config.compute, strategy="auto", jit=False, checkpoint_steps=0)
-        return dataclasses.replace(config, compute=compute)
-
-    try:
-        same = same and learnt(load_config(stored)) == learnt(config)
-    except InputError:
-        same = False
-    if not same:
-        raise InputError(
-            f"{output}: holds a run of another config or data set; choose a new folder, or remove it"
-        )

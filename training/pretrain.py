@@ -71,7 +71,7 @@ def pretrain(config: PretrainConfig, data, output) -> Path:
 
     def begin(epochs_done):
         write_config(output, identity, config)
-        record_session(output, images, epochs_done)
+        record_session(output, images, epochs_done, "images")
 
     job = _Classification(config, strategy, images, measured).job()
     return session.run(job, strategy, config.schedule, config.compute, output, begin)

@@ -17,7 +17,7 @@ RUN = "run.json"
 _PACKAGES = ("flpn-tf", "keras", "tensorflow", "jax", "numpy", "opencv-python-headless")
 
 
-def record_session(output: Path, people, epochs_done: int) -> None:
+def record_session(output: Path, data, epochs_done: int, counted: str = "people") -> None:
     """Adds this start of the run to `output/run.json`.
 
     One entry a start, the first and each that went on: time (UTC), command line, epochs done before, git
@@ -34,7 +34,7 @@ def record_session(output: Path, people, epochs_done: int) -> None:
             "python": platform.python_version(),
             "packages": _versions(),
             "backend": keras.backend.backend(),
-            "data": {"source": people.source.name, "people": len(people), "sha256": people.sha256},
+            "data": {"source": data.source.name, counted: len(data), "sha256": data.sha256},
         }
     )
     write_atomically(path, (json.dumps({"sessions": sessions}, indent=1) + "\n").encode())

@@ -126,7 +126,8 @@ def _open(job, strategy, schedule, compute, output, steps) -> tuple[keras.Model,
             make_optimizer(schedule, steps, model),
             loss=job.loss,
             metrics=list(job.metrics),
-            jit_compile=compute.jit,
+            # Not compiled, JAX would run every operation of every step by itself.
+            jit_compile=compute.jit or keras.backend.backend() == "jax",
         )
         # Built inside `fit`, its variables would make TensorFlow trace the training step twice.
         model.optimizer.build(model.trainable_variables)
@@ -149,7 +150,7 @@ def _train(job, strategy, compute, model, place, steps, epochs, size, output) ->
         except (InputError, OSError):
             raise
         except Exception as error:
-            failure = job.explain(error, steps_done(model))
+            failure = strategy.explain(error) or job.explain(error, steps_done(model))
             if failure is None:
                 raise
             raise failure from error

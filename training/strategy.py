@@ -38,6 +38,9 @@ class Strategy:
             InputError: it is not.
         """
 
+    def explain(self, error: Exception) -> InputError | None:
+        """What an error of `fit` says of the other processes, if anything."""
+
     def fit(self, model, batches, size: int, place: Place, steps: int, epochs: int, callbacks: list) -> None:
         """Trains to the end; from within an epoch perhaps only to the end of that.
 

@@ -43,6 +43,15 @@ class Workers(Strategy):
                 "folder on a disk that all of them see"
             )
 
+    def explain(self, error):
+        gone = tf.errors.UnavailableError | tf.errors.AbortedError | tf.errors.DeadlineExceededError
+        if not isinstance(error, gone):
+            return None
+        return InputError(
+            "another worker has gone; start the same command on every worker again, they go on from the "
+            "checkpoint"
+        )
+
     def fit(self, model, batches, size: int, place: Place, steps: int, epochs: int, callbacks: list) -> None:
         strategy = self._strategy
 

@@ -133,7 +133,9 @@ def test_shipped_configs(path):
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any(f"flpn {command} training/configs/{path.name} " in line for line in header)
     assert any("Cost: " in line for line in header)
-    assert any("Reache" in line or "Not trained here" in line or "not trained here" in line for line in header)
+    assert any(
+        "Reache" in line or "Not trained here" in line or "not trained here" in line for line in header
+    )
     model = build_model(config.model, skeleton=None)
     make_optimizer(config.schedule, 10_000, model)
 

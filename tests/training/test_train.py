@@ -24,7 +24,7 @@ from flpn_tf.data.stored_photo import StoredPhoto
 from flpn_tf.errors import InputError
 from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import Skeleton
-from flpn_tf.training import callbacks, fit
+from flpn_tf.training import callbacks, fit, run_config
 from flpn_tf.training.callbacks import Progress, WholeEpoch
 from flpn_tf.training.checkpoint import Place, save_atomically
 from flpn_tf.training.config import (
@@ -406,7 +406,7 @@ def test_a_read_only_output(data, copied, monkeypatch):
     def refuse(*arguments):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(fit, "write_atomically", refuse)  # root may write into any folder
+    monkeypatch.setattr(run_config, "write_atomically", refuse)  # root may write into any folder
     refused(f"{copied}: cannot be written (Permission denied)", config(), data, copied)
     assert epochs_done(copied) == 4
 
