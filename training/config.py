@@ -90,7 +90,7 @@ class ComputeConfig:
 
     Attributes:
         precision: a Keras policy of PRECISIONS; weights, losses and heatmaps stay float32.
-        jit: compiles the training step with XLA; JAX always does. On CPUs TensorFlow's step becomes much slower.
+        jit: compiles the training step with XLA, much slower with TensorFlow on CPUs; JAX always does.
         strategy: of STRATEGIES. "auto" takes what is there: the machines of TF_CONFIG, else all GPUs of this
             one, else one device. "mirrored" is data parallelism over this machine's devices. Each device
             normalises its batch norms by its own part of the batch under TensorFlow, by the whole under JAX.
