@@ -3,9 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import REPOSITORY, difference, numpy_conv, random_maps, randomise
+from helpers import REPOSITORY, difference, numpy_conv, random_maps, randomise, run_python
 
 from flpn_tf.layers import grouped_conv
 from flpn_tf.layers.grouped_conv import GroupedConv2D
@@ -101,3 +102,55 @@ def test_all_of_this_without_onednn():
         timeout=300,
     )
     assert result.returncode == 0, result.stdout[-4000:]
+
+
+def test_jax_equals_split_convolutions(tmp_path):
+    """Forward and gradients of both ways, for few channels a group and for many, also in bfloat16."""
+    pytest.importorskip("jax")
+    cases = CASES | {"many_in_a_group": (36, 18, 3, 3, 2)}
+    arrays, names = {}, []
+    for name, (channels, filters, groups, side, strides) in cases.items():
+        x, kernel = (
+            random_maps(2, 9, 8, channels),
+            random_maps(side, side, channels // groups, filters, seed=3),
+        )
+        expected = gradients(
+            lambda x, k, groups=groups, strides=strides: split_convolutions(x, k, groups, strides),
+            tf.constant(x),
+            tf.constant(kernel),
+        )
+        for key, value in zip(
+            ("x", "kernel", "output", "by_x", "by_kernel"), (x, kernel, *expected), strict=True
+        ):
+            arrays[f"{name}.{key}"] = np.asarray(value)
+        arrays[f"{name}.upstream"] = random_maps(*expected[0].shape, seed=9)
+        names.append((name, groups, strides))
+    np.savez(tmp_path / "cases.npz", **arrays)
+    code = f"""
+    import jax, numpy as np
+    from flpn_tf.layers.grouped_conv import conv2d
+    stored = np.load("cases.npz")
+    worst = {{"float32": 0.0, "bfloat16": 0.0}}
+    for name, groups, strides in {names}:
+        x, kernel, output, by_x, by_kernel, upstream = (
+            stored[f"{{name}}.{{key}}"] for key in ("x", "kernel", "output", "by_x", "by_kernel", "upstream")
+        )
+        for dtype in worst:
+            arrays = [jax.numpy.asarray(value, dtype) for value in (x, kernel, upstream)]
+
+            @jax.jit
+            def compute(x, k, u):
+                output, pull = jax.vjp(lambda x, k: conv2d(x, k, strides, "same", groups), x, k)
+                return output, *pull(u)
+
+            found = compute(*arrays)
+            assert found[0].dtype == dtype, (name, found[0].dtype)
+            for actual, expected in zip(found, (output, by_x, by_kernel), strict=True):
+                assert actual.shape == expected.shape, name
+                error = np.abs(np.asarray(actual, "float64") - expected).max() / np.abs(expected).max()
+                worst[dtype] = max(worst[dtype], float(error))
+    print(worst["float32"], worst["bfloat16"])
+    """
+    single, half = map(float, run_python(code, tmp_path, KERAS_BACKEND="jax").split())
+    assert single < 1e-5
+    assert half < 0.02
