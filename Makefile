@@ -25,7 +25,7 @@ demo: .venv-demo/.done  ## a pose on a real photo by the shipped int8 model
 	.venv-demo/bin/python -m flpn_tf.runtime.demo
 
 test: .venv/.done  ## the test suite, a process a core
-	.venv/bin/python -m pytest -n auto --dist loadfile
+	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 	$(PYTHON) -m venv .venv-lowest

@@ -12,7 +12,7 @@ from flpn_tf.models.pose_network import PoseNetwork, as_skeleton
 
 @keras.saving.register_keras_serializable(package="flpn_tf_tests")
 class SmallNetwork(PoseNetwork):
-    """Grouped stem, two smart bottlenecks with context, grouped deconvolution."""
+    """Grouped stem, a smart bottleneck with context, grouped deconvolution."""
 
     ARGUMENTS = ("image_size",)
 
@@ -20,8 +20,7 @@ class SmallNetwork(PoseNetwork):
         skeleton = as_skeleton(skeleton, None)
         inputs = parts.pixel_input(image_size)
         x = parts.grouped_stem(inputs, 16, 8)
-        x = SmartBottleneck(32, 128, 1, ratio=2, global_context=True, name="block0")(x)
-        x = SmartBottleneck(32, 128, 2, ratio=2, global_context=True, name="block1")(x)
+        x = SmartBottleneck(32, 128, 2, ratio=2, global_context=True, name="block")(x)
         outputs = parts.deconv_head(x, len(skeleton), 32, count=1)
         super().__init__(inputs, outputs, skeleton, **kwargs)
         self.image_size = tuple(image_size)

@@ -30,7 +30,7 @@ COLOURS = skeleton("red", "green", "blue")
 
 
 @keras.saving.register_keras_serializable(package="flpn_tf_tests")
-class ColourNetwork(PoseNetwork):
+class SampledNetwork(PoseNetwork):
     """Heatmap value (i, j, k) is colour k of crop pixel (4i, 4j), 0–1."""
 
     ARGUMENTS = ("image_size",)
@@ -46,13 +46,13 @@ class ColourNetwork(PoseNetwork):
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory):
-    """A function to the file of a ColourNetwork of that input size."""
+    """A function to the file of a SampledNetwork of that input size."""
     folder = tmp_path_factory.mktemp("teachers")
 
     def save(*image_size):
         path = folder / f"{image_size}.keras"
         if not path.exists():
-            ColourNetwork(image_size, COLOURS.to_dict()).save(path)
+            SampledNetwork(image_size, COLOURS.to_dict()).save(path)
         return path
 
     return save
@@ -66,7 +66,7 @@ def batch():
 
 
 def seen(crops):
-    """What a ColourNetwork of the crops' size answers."""
+    """What a SampledNetwork of the crops' size answers."""
     return crops[:, ::4, ::4] / np.float32(255)
 
 
