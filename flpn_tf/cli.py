@@ -86,13 +86,17 @@ def train(
         Path | None,
         typer.Option(help="Data set to measure AP and PCK on; decides which weights are best.keras."),
     ] = None,
+    validation_images: Annotated[Path | None, typer.Option(help="As --images, of --validation.")] = None,
+    validation_split: Annotated[str | None, typer.Option(help="As --split, of --validation.")] = None,
 ) -> None:
     """Train a network; run the same command again to go on after an interruption."""
     needs_keras()
     from flpn_tf.training.config_file import load_config
     from flpn_tf.training.fit import train
 
-    print(train(load_config(config, overrides or ()), data, output, init, images, split, validation))
+    settings = load_config(config, overrides or ())
+    measured = validation, validation_images, validation_split
+    print(train(settings, data, output, init, images, split, *measured))
 
 
 @app.command()

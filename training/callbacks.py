@@ -11,7 +11,7 @@ import numpy as np
 
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
-from flpn_tf.training.checkpoint import Place, steps_done
+from flpn_tf.training.checkpoint import Place
 
 LOG = "log.csv"
 
@@ -64,12 +64,16 @@ class NotFinite(InputError):
 class StopWhenNotFinite(keras.callbacks.Callback):
     """Ends a run whose loss or weights have become NaN or infinite.
 
+    Args:
+        done: steps of the run before.
+
     Raises:
         NotFinite: in the step that shows it, or before a checkpoint is replaced.
     """
 
-    def on_train_begin(self, logs=None):
-        self.step = steps_done(self.model)
+    def __init__(self, done: int):
+        super().__init__()
+        self.step = done
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -96,6 +100,9 @@ class Log(keras.callbacks.Callback):
     Stands before `Checkpoint`: a row without its checkpoint is dropped when the run goes on, so no row is
     twice or missing.
 
+    Raises:
+        InputError: the file of an earlier part of the run is damaged.
+
     Args:
         folder: gets `log.csv`.
         epochs_done: by the run so far.
@@ -106,12 +113,25 @@ class Log(keras.callbacks.Callback):
         self.path = folder / LOG
         self.rows = []
         if self.path.exists():
-            with self.path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epochs_done]
+            try:
+                with self.path.open(newline="") as file:
+                    self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < epochs_done]
+            except (ValueError, KeyError, TypeError, csv.Error) as error:
+                raise InputError(
+                    f"{self.path}: is damaged; remove it, and later epochs begin a new one"
+                ) from error
 
     def on_epoch_end(self, epoch, logs=None):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         self.rows.append({"epoch": epoch, **logs, "learning_rate": rate})
+        self._write()
+
+    def amend(self, epoch, logs) -> None:
+        """Adds what came to `logs` behind the epoch's row."""
+        self.rows[-1] |= logs
+        self._write()
+
+    def _write(self):
         names = dict.fromkeys(name for row in self.rows for name in row)
         text = io.StringIO()
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")

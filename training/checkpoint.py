@@ -11,6 +11,11 @@ from typing import NamedTuple
 
 import keras
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from flpn_tf.errors import InputError
 
 CHECKPOINT = "checkpoint.keras"
@@ -41,6 +46,8 @@ def save_atomically(model: keras.Model, path: Path, place: Place | None = None) 
         if place is not None:
             with zipfile.ZipFile(partial, "a") as archive:
                 archive.writestr(_PLACE, json.dumps(place._asdict()))
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -54,7 +61,7 @@ def bare(model: keras.Model) -> keras.Model:
 
 
 def steps_done(model: keras.Model) -> int:
-    """The steps that a compiled model's optimiser has taken."""
+    """The updates that a compiled model's optimiser has made."""
     # `int()` refuses a variable that several devices mirror.
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
@@ -74,14 +81,48 @@ def restore(model: keras.Model, output: Path) -> Place:
                 raise ValueError(f"{broken} is damaged")
             place = Place(**json.loads(archive.read(_PLACE)))
         model.load_weights(path)
-        if steps_done(model) != place.step:
+        # Fewer, where float16's gradients have overflowed: such steps leave the weights as they are.
+        if steps_done(model) > place.step:
             raise ValueError("its optimiser is of another step")
-    except (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,  # also NotImplementedError: of a zip's damaged header
+        zipfile.BadZipFile,
+    ) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{path}: is no checkpoint of this run ({reason}); remove {output} to begin again"
         ) from error
     return place
+
+
+_locked: dict[Path, int] = {}
+
+
+def lock(output: Path) -> None:
+    """Keeps other processes from training into `output` as long as this one lives.
+
+    Raises:
+        InputError: one does.
+    """
+    if fcntl is None or output.resolve() in _locked:
+        return
+    folder = os.open(output, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise InputError(
+            f"{output}: another process trains into it; stop that, or choose a new folder"
+        ) from error
+    except OSError:  # a file system without locks
+        os.close(folder)
+        return
+    _locked[output.resolve()] = folder
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -91,23 +132,21 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: gets `checkpoint.keras`.
+        done: steps of the run before.
         steps: between; 0 for the epochs' ends alone.
         stop: a `StopRequest`.
         check: called with the moment before a save within an epoch; raises where nothing may be saved.
         write: False keeps all but the saving, for a worker that is not the chief.
     """
 
-    def __init__(self, folder: Path, steps: int, stop: "StopRequest", check, write: bool = True):
+    def __init__(self, folder: Path, done: int, steps: int, stop: "StopRequest", check, write: bool = True):
         super().__init__()
         self.folder = folder
+        self.step = done
         self.steps = steps
         self.stop = stop
         self.check = check
         self.write = write
-        self.step = 0
-
-    def on_train_begin(self, logs=None):
-        self.step = steps_done(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1

@@ -25,7 +25,17 @@ from flpn_tf.training.run_config import refuse_other_run, write_config
 from flpn_tf.training.strategy import Strategy, open_strategy
 
 
-def train(config: Config, data, output, init=None, images=None, split=None, validation=None) -> Path:
+def train(
+    config: Config,
+    data,
+    output,
+    init=None,
+    images=None,
+    split=None,
+    validation=None,
+    validation_images=None,
+    validation_split=None,
+) -> Path:
     """Trains on the people of a data set and writes `OUTPUT/model.keras`.
 
     Interrupted at any point, the same call goes on from the last checkpoint, with its weights, optimiser and
@@ -37,7 +47,7 @@ def train(config: Config, data, output, init=None, images=None, split=None, vali
             `best.keras` where there is a validation, and, at the end, `model.keras`.
         init: a `.keras` model of the same layers to start from, of any input size and joints, or a
             classifier that `pretrain` made: see `initialise`. It has no part in a run that goes on.
-        validation: a data set to measure on, as `read_people` takes it.
+        validation, validation_images, validation_split: a data set to measure on, as `read_people` takes it.
 
     Returns:
         The path of the trained model (moving-average weights where the config asks for them).
@@ -50,9 +60,9 @@ def train(config: Config, data, output, init=None, images=None, split=None, vali
     strategy = open_strategy(config.compute.strategy)
     config = dataclasses.replace(config, compute=_resolved(config.compute, strategy))
     people = open_people(data, images, split)
-    people, measured = _measured(config, people, validation)
+    people, measured = _measured(config, people, (validation, validation_images, validation_split))
     output = Path(output)
-    identity = _identity(people)
+    identity = _identity(people, measured)
     refuse_other_run(output, identity, config)
     strategy.agree(identity, dump_config(config))
     job = _Pose(config, strategy, people, measured, output, init).job()
@@ -94,11 +104,16 @@ class _Pose:
 
     def build(self):
         model = build_model(self.config.model, self.people.skeleton)
-        if self.init is not None and not (self.output / CHECKPOINT).exists():
+        if self.init is None:
+            return model
+        if not (self.output / CHECKPOINT).exists():
             initialise(model, self.init)
+        elif self.strategy.is_chief:
+            print(f"{self.init}: has no part in a run that goes on", file=sys.stderr, flush=True)
+        self.init = None  # said once
         return model
 
-    def batches(self, first_step: int):
+    def batches(self, first_step: int, whole: bool = False):
         schedule = self.config.schedule
         options = {
             "seed": schedule.seed,
@@ -113,7 +128,7 @@ class _Pose:
             return batches if self.teacher is None else self.teacher.batches(batches)
         from flpn_tf.data.pipeline import training_dataset
 
-        dataset = training_dataset(*arguments, **options, shard=self.strategy.shard)
+        dataset = training_dataset(*arguments, **options, shard=(0, 1) if whole else self.strategy.shard)
         return dataset if self.teacher is None else self.teacher.dataset(dataset)
 
     def plain_batches(self, people: People):
@@ -138,16 +153,16 @@ class _Pose:
         def batches():
             return self.plain_batches(people)
 
-        pictured = batches if validation.every else None
-        summaries = Summaries(self.output, size, validation.every, pictured, people.skeleton, epochs)
-        if self.measured is None or not validation.every:
-            return [summaries]
-        from flpn_tf.training.validation import Validation
+        callbacks = []
+        if self.measured is not None:
+            from flpn_tf.training.validation import Validation
 
-        return [
-            Validation(people, self.output, validation.every, validation.metric, size, batches, epochs),
-            summaries,
-        ]
+            # Its own data set names a photo that cannot be read; `device_batches` does so by themselves.
+            own = None if self.config.compute.augment_on == "host" else batches
+            measure = Validation(people, self.output, validation.every, validation.metric, size, own, epochs)
+            callbacks, batches = [measure], measure.batches
+        pictured = batches if validation.every else None
+        return [*callbacks, Summaries(self.output, size, validation.every, pictured, people.skeleton, epochs)]
 
     def explain(self, error: Exception, step: int) -> InputError | None:
         tf = sys.modules.get("tensorflow")
@@ -174,13 +189,15 @@ def _resolved(compute: ComputeConfig, strategy: Strategy) -> ComputeConfig:
 
 def _measured(config: Config, people, validation) -> tuple[People | PreparedPeople, People | None]:
     """(to train on, to measure on or None)."""
-    share = config.validation.holdout
-    if validation is not None:
-        if share:
-            raise InputError(
-                f"give either --validation or validation.holdout. Received: {validation} and {share}"
-            )
-        return people, read_people(validation)
+    share, (data, images, split) = config.validation.holdout, validation
+    if data is None and (images, split) != (None, None):
+        raise InputError(f"the validation's images and split need its data. Received: {images or split}")
+    if data is not None and share:
+        raise InputError(f"give either --validation or validation.holdout. Received: {data} and {share}")
+    if (data is not None or share) and not config.validation.every:
+        raise InputError("validation.every is 0, so nothing would be measured; give it a number of epochs")
+    if data is not None:
+        return people, read_people(data, images, split)
     if not share:
         return people, None
     if isinstance(people, PreparedPeople):
@@ -191,6 +208,9 @@ def _measured(config: Config, people, validation) -> tuple[People | PreparedPeop
     return hold_out(people, share)
 
 
-def _identity(people) -> str:
+def _identity(people, measured) -> str:
     of = "the prepared data" if isinstance(people, PreparedPeople) else people.source.name
-    return f"# {len(people)} people, sha256 of {of} {people.sha256}"
+    text = f"# {len(people)} people, sha256 of {of} {people.sha256}"
+    if measured is None:
+        return text
+    return f"{text}; measured on {len(measured)}, {measured.source.name} {measured.sha256}"

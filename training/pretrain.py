@@ -104,7 +104,7 @@ class _Classification:
     def build(self):
         return Classifier(build_model(self.config.model, None), self.images.classes, name="classifier")
 
-    def batches(self, first_step: int):
+    def batches(self, first_step: int, whole: bool = False):
         config = self.config
         return training_batches(
             self.images,
@@ -113,12 +113,11 @@ class _Classification:
             config.augmentation,
             config.schedule.seed,
             first_step,
-            self.strategy.shard,
+            (0, 1) if whole else self.strategy.shard,
         )
 
     def explain(self, error: Exception, step: int) -> InputError | None:
-        # Where memory has run out, no image is to blame, and reading all takes long.
-        if not isinstance(error, tf.errors.OpError) or isinstance(error, tf.errors.ResourceExhaustedError):
+        if not isinstance(error, tf.errors.OpError):
             return None
         schedule = self.config.schedule
         return unreadable(self.images, schedule.batch_size, schedule.seed, step)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
 
 RUN = "run.json"
@@ -24,7 +25,10 @@ def record_session(output: Path, data, epochs_done: int, counted: str = "people"
     commit of the code's checkout and whether it was changed, package versions, backend, the data's checksum.
     """
     path = output / RUN
-    sessions = json.loads(path.read_text())["sessions"] if path.exists() else []
+    try:
+        sessions = list(json.loads(path.read_text())["sessions"]) if path.exists() else []
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is damaged; remove it, and a new one is begun") from error
     sessions.append(
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
+from flpn_tf.training.checkpoint import CHECKPOINT
 from flpn_tf.training.config_file import dump_config, load_config
 
 CONFIG = "config.yaml"
@@ -29,6 +30,10 @@ def refuse_other_run(output: Path, identity: str, config) -> None:
     stored = output / CONFIG
     try:
         if not stored.exists():
+            if (output / CHECKPOINT).exists():
+                raise InputError(
+                    f"{output}: has a checkpoint without {CONFIG}; choose a new folder, or remove it"
+                )
             return
         same = stored.read_text(errors="replace").startswith(f"{identity}\n")
     except OSError as error:

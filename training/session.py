@@ -17,9 +17,9 @@ from flpn_tf.training.checkpoint import (
     Place,
     StopRequest,
     bare,
+    lock,
     restore,
     save_atomically,
-    steps_done,
 )
 from flpn_tf.training.config import ComputeConfig, ScheduleConfig
 from flpn_tf.training.networks import freeze_batch_norm, precision
@@ -39,7 +39,8 @@ class Job:
         size: how many there are.
         build: () → the network with its first weights.
         loss: Keras's loss.
-        batches: first step → an endless source for `fit`: this process's part of every batch.
+        batches: (first step, whole) → an endless source for `fit`, of this process's part of every batch, or
+            of all of it.
         explain: (exception, step) → the InputError behind it, or None.
         callbacks: () → further Keras callbacks; they stand before the log and the checkpoint.
         metrics: of `compile`.
@@ -49,7 +50,7 @@ class Job:
     size: int
     build: Callable[[], keras.Model]
     loss: keras.losses.Loss
-    batches: Callable[[int], object]
+    batches: Callable[..., object]
     explain: Callable[[Exception, int], InputError | None]
     callbacks: Callable[[], list] = list
     metrics: tuple = ()
@@ -97,10 +98,11 @@ def run(
     try:
         if strategy.is_chief:
             output.mkdir(parents=True, exist_ok=True)
+            lock(output)
             begin(place.step // steps)
         while place.step < epochs * steps:
-            _train(job, strategy, compute, model, place, steps, epochs, size, output)
-            if steps_done(model) == epochs * steps:
+            done = _train(job, strategy, compute, model, place, steps, epochs, size, output)
+            if done == epochs * steps:
                 break
             # Only to the end of an epoch begun: `fit` has put the moving average in the weights' place.
             model, place = _open(job, strategy, schedule, compute, output, steps)
@@ -109,7 +111,7 @@ def run(
         if strategy.is_chief:
             save_atomically(bare(model), output / MODEL)
     except NotFinite as failure:
-        raise _with_batch(failure, job, output) from failure
+        raise (_with_batch(failure, job, output) if strategy.is_chief else failure) from failure
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror or error})") from error
     return output / MODEL
@@ -136,24 +138,36 @@ def _open(job, strategy, schedule, compute, output, steps) -> tuple[keras.Model,
     return model, place
 
 
-def _train(job, strategy, compute, model, place, steps, epochs, size, output) -> None:
-    finite = StopWhenNotFinite()
+def _train(job, strategy, compute, model, place, steps, epochs, size, output) -> int:
+    """The steps of the run then done."""
+    finite = StopWhenNotFinite(place.step)
     with StopRequest() as stop:
-        checkpoint = Checkpoint(output, compute.checkpoint_steps, stop, finite.check, write=strategy.is_chief)
+        checkpoint = Checkpoint(
+            output, place.step, compute.checkpoint_steps, stop, finite.check, write=strategy.is_chief
+        )
         callbacks = [WholeEpoch(place, steps), finite, checkpoint]
         if strategy.is_chief:
             log = Log(output, place.step // steps)
-            callbacks[2:2] = [*job.callbacks(), log]
+            # The checkpoint before what measures, which takes long and may fail.
+            amend = keras.callbacks.LambdaCallback(on_epoch_end=log.amend)
+            callbacks = [WholeEpoch(place, steps), finite, log, checkpoint, *job.callbacks(), amend]
             callbacks.append(Progress(size, steps, epochs))
         try:
-            strategy.fit(model, job.batches, size, place, steps, epochs, callbacks)
+            strategy.fit(model, job.batches, size, place, steps, epochs, callbacks, stop)
         except (InputError, OSError):
             raise
         except Exception as error:
-            failure = strategy.explain(error) or job.explain(error, steps_done(model))
+            failure = _out_of_memory(error) or strategy.explain(error) or job.explain(error, checkpoint.step)
             if failure is None:
                 raise
             raise failure from error
+    return checkpoint.step
+
+
+def _out_of_memory(error: Exception) -> InputError | None:
+    if type(error).__name__ != "ResourceExhaustedError" and "RESOURCE_EXHAUSTED" not in str(error):
+        return None
+    return InputError("the device's memory is too small for a batch; lower schedule.batch_size")
 
 
 def _goes_on(place: Place, steps: int) -> str:
@@ -165,11 +179,14 @@ def _goes_on(place: Place, steps: int) -> str:
 
 def _with_batch(failure: NotFinite, job: Job, output: Path) -> InputError:
     """Keeps the batch behind a failure."""
-    batch = next(iter(job.batches(failure.step)))
+    batch = next(iter(job.batches(failure.step, whole=True)))
     content = io.BytesIO()
     names = ("images", "targets", "weights")
     np.savez(content, **{name: np.asarray(part) for name, part in zip(names, batch, strict=False)})
-    write_atomically(output / BAD_BATCH, content.getvalue())
+    try:
+        write_atomically(output / BAD_BATCH, content.getvalue())
+    except OSError as error:
+        return InputError(f"{failure} (its batch could not be kept: {error.strerror or error})")
     return InputError(
         f"{failure}; the batch of step {failure.step + 1} of the run is in {output / BAD_BATCH}"
     )

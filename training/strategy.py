@@ -8,7 +8,7 @@ import os
 import keras
 
 from flpn_tf.errors import InputError
-from flpn_tf.training.checkpoint import Place
+from flpn_tf.training.checkpoint import Place, StopRequest
 
 
 class Strategy:
@@ -41,7 +41,17 @@ class Strategy:
     def explain(self, error: Exception) -> InputError | None:
         """What an error of `fit` says of the other processes, if anything."""
 
-    def fit(self, model, batches, size: int, place: Place, steps: int, epochs: int, callbacks: list) -> None:
+    def fit(
+        self,
+        model,
+        batches,
+        size: int,
+        place: Place,
+        steps: int,
+        epochs: int,
+        callbacks: list,
+        stop: StopRequest,
+    ) -> None:
         """Trains to the end; from within an epoch perhaps only to the end of that.
 
         Args:
@@ -53,6 +63,7 @@ class Strategy:
             steps: an epoch.
             epochs: of the whole run.
             callbacks: Keras's.
+            stop: what they watch.
         """
         begun = place.step % steps
         epoch = place.step // steps
@@ -104,9 +115,9 @@ def open_strategy(name: str) -> Strategy:
     Raises:
         InputError: TF_CONFIG, of several machines, is missing or wrong; or not TensorFlow's backend for them.
     """
-    cluster = _cluster()
     on_tensorflow = keras.backend.backend() == "tensorflow"
-    if name == "multi_worker" or (name == "auto" and cluster and on_tensorflow):
+    cluster = _cluster() if name == "multi_worker" or (name == "auto" and on_tensorflow) else None
+    if name == "multi_worker" or cluster:
         if not on_tensorflow:
             raise InputError(
                 "compute.strategy multi_worker needs Keras's TensorFlow backend. "
@@ -150,10 +161,14 @@ def _cluster() -> tuple[int, int] | None:
         return None
     try:
         settings = json.loads(text)
+        if not settings:
+            return None
         workers = settings["cluster"]["worker"]
         index = settings["task"]["index"]
         good = (
             settings["task"]["type"] == "worker"
+            and isinstance(workers, list)
+            and all(isinstance(worker, str) and ":" in worker for worker in workers)
             and 0 <= index < len(workers)
             and set(settings["cluster"]) == {"worker"}
         )

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from flpn_tf.errors import InputError
-from flpn_tf.training.checkpoint import Place
+from flpn_tf.training.checkpoint import Place, StopRequest
 from flpn_tf.training.strategy import Strategy
 
 
@@ -21,7 +21,11 @@ class Workers(Strategy):
     """
 
     def __init__(self, index: int, count: int):
-        self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        except (tf.errors.OpError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"the workers of TF_CONFIG cannot meet ({reason})") from error
         self.shard = (index, count)
         self.replicas = self._strategy.num_replicas_in_sync
 
@@ -36,7 +40,10 @@ class Workers(Strategy):
         def everybody():
             return self._strategy.gather(self._strategy.run(lambda: tf.identity(mine)), axis=0)
 
-        theirs = everybody().numpy()
+        try:
+            theirs = everybody().numpy()
+        except tf.errors.OpError as error:
+            raise self.explain(error) or error from error
         if len(set(theirs.tolist())) > 1:
             raise InputError(
                 "the workers have not the same config, data or checkpoint; give all the same, and an output "
@@ -44,7 +51,12 @@ class Workers(Strategy):
             )
 
     def explain(self, error):
-        gone = tf.errors.UnavailableError | tf.errors.AbortedError | tf.errors.DeadlineExceededError
+        gone = (
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.DeadlineExceededError,
+            tf.errors.CancelledError,
+        )
         if not isinstance(error, gone):
             return None
         return InputError(
@@ -52,7 +64,17 @@ class Workers(Strategy):
             "checkpoint"
         )
 
-    def fit(self, model, batches, size: int, place: Place, steps: int, epochs: int, callbacks: list) -> None:
+    def fit(
+        self,
+        model,
+        batches,
+        size: int,
+        place: Place,
+        steps: int,
+        epochs: int,
+        callbacks: list,
+        stop: StopRequest,
+    ) -> None:
         strategy = self._strategy
 
         def own(context):
@@ -64,9 +86,11 @@ class Workers(Strategy):
         )
 
         @tf.function(autograph=False)
-        def step(batch):
+        def step(batch, asked):
             logs = strategy.run(train_step, args=(batch,))
-            return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+            asked = strategy.run(lambda: tf.identity(asked))
+            means = {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+            return means, strategy.reduce("SUM", asked, axis=None)
 
         listeners = keras.callbacks.CallbackList(callbacks, model=model)
         begun = place.step % steps
@@ -78,7 +102,10 @@ class Workers(Strategy):
             listeners.on_epoch_begin(epoch)
             for batch in range(steps - begun):
                 listeners.on_train_batch_begin(batch)
-                logs = {name: float(value) for name, value in step(next(iterator)).items()}
+                means, asked = step(next(iterator), tf.constant(float(stop.asked)))
+                # All end behind one step, whichever was asked, or some would wait for the others for ever.
+                stop.asked = bool(asked > 0)
+                logs = {name: float(value) for name, value in means.items()}
                 listeners.on_train_batch_end(batch, dict(logs))
             listeners.on_epoch_end(epoch, logs)
             begun = 0

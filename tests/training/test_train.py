@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -575,3 +576,79 @@ def test_a_teacher_of_other_joints_is_refused(data, tmp_path):
     TinyNetwork((64, 64), other).save(tmp_path / "teacher.keras")
     settings = dataclasses.replace(config(), teacher=TeacherConfig(str(tmp_path / "teacher.keras")))
     refused("cannot be the teacher", settings, data, tmp_path / "run")
+
+
+def test_validation_that_is_never_measured(data, tmp_path):
+    refused("validation.every is 0", config(), data, tmp_path / "run", validation=data)
+
+
+def test_a_photo_of_the_validation_is_named(data, tmp_path):
+    other = synthetic_people.write(tmp_path / "other", synthetic_people.document(people=3, seed=9))
+    (other / "images" / "1.png").write_bytes(b"no photo")
+    settings = dataclasses.replace(config(warmup_steps=0), validation=ValidationConfig())
+    refused(str(other / "images" / "1.png"), settings, data, tmp_path / "run", validation=other)
+    # What was trained before it was measured is kept.
+    assert epochs_done(tmp_path / "run") == 1
+    assert len(losses(tmp_path / "run")) == 1
+
+
+def test_other_people_to_measure_on_are_another_run(copied, data):
+    settings = dataclasses.replace(config(), validation=ValidationConfig())
+    refused("holds a run of another config or data set", settings, data, copied, validation=data)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "run.json"])
+@pytest.mark.parametrize("content", [b"", b"epoch\nfirst\n", b"\xff\xfe{", b"[1]"])
+def test_damaged_records_are_named(copied, data, name, content):
+    (copied / "model.keras").unlink()
+    place = Place(STEPS, 0.0)
+    model = load_network(copied / "checkpoint.keras", compiled=True)
+    model.optimizer.iterations.assign(STEPS)
+    save_atomically(model, copied / "checkpoint.keras", place)
+    (copied / name).write_bytes(content)
+    if name == "log.csv" and content in (b"", b"[1]"):
+        train(config(), data, copied)  # of no epoch yet
+        return
+    refused(f"{name}: is damaged; remove it", config(), data, copied)
+
+
+def test_a_checkpoint_without_its_config(copied, data):
+    (copied / "config.yaml").unlink()
+    refused("has a checkpoint without config.yaml", config(), data, copied)
+
+
+def test_overflows_of_float16_are_steps_too(data, tmp_path, monkeypatch):
+    """Keras skips an update whose gradients have overflowed, and does not count it."""
+    made = keras.optimizers.LossScaleOptimizer.__init__
+    monkeypatch.setattr(
+        keras.optimizers.LossScaleOptimizer,
+        "__init__",
+        lambda self, inner, **options: made(self, inner, **options | {"initial_scale": 2.0**60}),
+    )
+    half = dataclasses.replace(config(), compute=ComputeConfig("mixed_float16", checkpoint_steps=1))
+    output = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(half, data, output)
+    train(half, data, output)
+    assert len(losses(output)) == 4
+    assert epochs_done(output) < 4  # as the optimiser counts
+
+
+def test_two_processes_do_not_train_into_one_folder(copied, data):
+    held = os.open(copied, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused("another process trains into it", config(), data, copied)
+    finally:
+        os.close(held)
+    train(config(), data, copied)
+
+
+def test_a_batch_too_large_for_the_memory(data, tmp_path, monkeypatch):
+    def exhausted(self, epoch, logs=None):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(WholeEpoch, "on_epoch_begin", exhausted)
+    refused("memory is too small for a batch; lower schedule.batch_size", config(), data, tmp_path / "run")
