@@ -16,7 +16,6 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -45,7 +44,6 @@ from flpn_tf.runtime.files import write_atomically
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 TEMPORARY = ".flpn."  # begins the names of what the next call, or the end, removes
-_BEHIND = 0.5  # seconds
 _IDS = 1 << 63
 
 Photo = list[PersonRecord]  # the people of one record
@@ -376,8 +374,6 @@ def _written(output, plan: Plan, numbers, options, skip_bad: bool, jobs: int) ->
             future.result()
             yield futures[future]
     except BrokenProcessPool as error:
-        # Ctrl-C may have ended the workers a moment before it reaches this thread.
-        time.sleep(_BEHIND)
         raise InputError(
             f"{output}: a process of the preparation was ended from outside (too little memory?); run it "
             "again, it goes on from here, or with fewer --jobs"

@@ -148,7 +148,7 @@ def test_a_pose_run_begins_with_the_backbone(small, finished, tmp_path, capsys):
     still = ScheduleConfig(epochs=1, batch_size=4, learning_rate=1e-30, drops=(), freeze_batch_norm=True)
     settings = Config(ModelConfig(image_size=(64, 64)), schedule=still)
     path = fit.train(settings, data, tmp_path / "run", init=finished / "model.keras")
-    said = "takes the backbone of a classifier of 3 classes: 4 layers; the head starts anew"
+    said = "takes the backbone of a classifier of 3 classes: 3 layers; the head starts anew"
     assert f"{finished / 'model.keras'}: {said}" in capsys.readouterr().err
     ours = backbone_layers(load_network(path))
     theirs = backbone_layers(classifier_of(finished / "model.keras"))
