@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-lowest bench bench-data bench-train check-wheel lint format clean
+.PHONY: help demo test test-slow test-lowest bench bench-data bench-train check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ demo: .venv-demo/.done  ## a pose on a real photo by the shipped int8 model
 
 test: .venv/.done  ## the test suite, a process a core
 	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test-slow: .venv/.done  ## the tests that `make test` leaves out
+	.venv/bin/python -m pytest -m slow
 
 test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 	$(PYTHON) -m venv .venv-lowest
