@@ -22,7 +22,7 @@ from flpn_tf.training.loss import HeatmapLoss
 from flpn_tf.training.networks import build_model
 from flpn_tf.training.provenance import record_session
 from flpn_tf.training.run_config import refuse_other_run, write_config
-from flpn_tf.training.strategy import Strategy, open_strategy
+from flpn_tf.training.strategy import Strategy, accelerators, open_strategy
 
 
 def train(
@@ -58,7 +58,7 @@ def train(
             A checkpoint, once written, survives each of these.
     """
     strategy = open_strategy(config.compute.strategy)
-    config = dataclasses.replace(config, compute=_resolved(config.compute, strategy))
+    config = dataclasses.replace(config, compute=_resolved(config.compute))
     people = open_people(data, images, split)
     people, measured = _measured(config, people, (validation, validation_images, validation_split))
     output = Path(output)
@@ -114,34 +114,33 @@ class _Pose:
         return model
 
     def batches(self, first_step: int, whole: bool = False):
-        schedule = self.config.schedule
         options = {
-            "seed": schedule.seed,
+            "seed": self.config.schedule.seed,
             "first_step": first_step,
             "augmentation": self.config.augmentation,
         }
-        arguments = self.people, self.codec, self.config.model.image_size, schedule.batch_size
-        if self.config.compute.augment_on == "device":
-            from flpn_tf.data.device_samples import device_batches
-
-            batches = device_batches(*arguments, **options)
-            return batches if self.teacher is None else self.teacher.batches(batches)
-        from flpn_tf.data.pipeline import training_dataset
-
-        dataset = training_dataset(*arguments, **options, shard=(0, 1) if whole else self.strategy.shard)
-        return dataset if self.teacher is None else self.teacher.dataset(dataset)
+        on_device = self.config.compute.augment_on == "device"
+        if not on_device:
+            options["shard"] = (0, 1) if whole else self.strategy.shard
+        batches = self.samples(self.people, **options)
+        if self.teacher is None:
+            return batches
+        return self.teacher.batches(batches) if on_device else self.teacher.dataset(batches)
 
     def plain_batches(self, people: People):
         """One pass over people as they are, in order."""
-        arguments = people, self.codec, self.config.model.image_size, self.config.schedule.batch_size
-        options = {"shuffle": False, "repeat": False, "drop_remainder": False}
+        return self.samples(people, shuffle=False, repeat=False, drop_remainder=False)
+
+    def samples(self, people, **options):
+        """Batches of people by `training_dataset` or `device_batches`, whose other arguments these are."""
         if self.config.compute.augment_on == "device":
-            from flpn_tf.data.device_samples import device_batches
+            from flpn_tf.data.device_samples import device_batches as make
+        else:
+            from flpn_tf.data.pipeline import training_dataset as make
 
-            return device_batches(*arguments, **options)
-        from flpn_tf.data.pipeline import training_dataset
-
-        return training_dataset(*arguments, **options)
+        return make(
+            people, self.codec, self.config.model.image_size, self.config.schedule.batch_size, **options
+        )
 
     def callbacks(self):
         from flpn_tf.training.summaries import Summaries
@@ -173,13 +172,12 @@ class _Pose:
         return explain(self.people, self.config.schedule.batch_size, self.config.schedule.seed, step)
 
 
-def _resolved(compute: ComputeConfig, strategy: Strategy) -> ComputeConfig:
+def _resolved(compute: ComputeConfig) -> ComputeConfig:
     """With `augment_on` decided."""
     backend, chosen = keras.backend.backend(), compute.augment_on
     if chosen == "auto":
-        on_accelerator = any(not device.startswith("cpu") for device in keras.distribution.list_devices())
         without_tensorflow = importlib.util.find_spec("tensorflow") is None
-        chosen = "device" if backend == "jax" and (on_accelerator or without_tensorflow) else "host"
+        chosen = "device" if backend == "jax" and (accelerators() or without_tensorflow) else "host"
     if chosen == "device" and backend != "jax":
         raise InputError(
             f"compute.augment_on device needs Keras's JAX backend; set KERAS_BACKEND=jax. Received: {backend}"

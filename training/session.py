@@ -42,7 +42,8 @@ class Job:
         batches: (first step, whole) → an endless source for `fit`, of this process's part of every batch, or
             of all of it.
         explain: (exception, step) → the InputError behind it, or None.
-        callbacks: () → further Keras callbacks; they stand before the log and the checkpoint.
+        callbacks: () → further Keras callbacks; they stand behind the checkpoint, and the log takes up what
+            they add to `logs`.
         metrics: of `compile`.
     """
 
@@ -145,13 +146,14 @@ def _train(job, strategy, compute, model, place, steps, epochs, size, output) ->
         checkpoint = Checkpoint(
             output, place.step, compute.checkpoint_steps, stop, finite.check, write=strategy.is_chief
         )
-        callbacks = [WholeEpoch(place, steps), finite, checkpoint]
+        callbacks = [WholeEpoch(place, steps), finite]
         if strategy.is_chief:
             log = Log(output, place.step // steps)
-            # The checkpoint before what measures, which takes long and may fail.
             amend = keras.callbacks.LambdaCallback(on_epoch_end=log.amend)
-            callbacks = [WholeEpoch(place, steps), finite, log, checkpoint, *job.callbacks(), amend]
-            callbacks.append(Progress(size, steps, epochs))
+            # The checkpoint before what measures, which takes long and may fail.
+            callbacks += [log, checkpoint, *job.callbacks(), amend, Progress(size, steps, epochs)]
+        else:
+            callbacks.append(checkpoint)
         try:
             strategy.fit(model, job.batches, size, place, steps, epochs, callbacks, stop)
         except (InputError, OSError):

@@ -128,7 +128,7 @@ def open_strategy(name: str) -> Strategy:
                 "compute.strategy multi_worker needs the machines in TF_CONFIG: see docs/training.md"
             )
         return _workers(*cluster)
-    if name == "mirrored" or (name == "auto" and _accelerators(on_tensorflow) > 1):
+    if name == "mirrored" or (name == "auto" and accelerators() > 1):
         return _mirrored() if on_tensorflow else DataParallel()
     return Strategy()
 
@@ -146,8 +146,9 @@ def _workers(index: int, count: int) -> Strategy:
     return Workers(index, count)
 
 
-def _accelerators(on_tensorflow: bool) -> int:
-    if on_tensorflow:
+def accelerators() -> int:
+    """How many Keras's backend has on this machine."""
+    if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         return len(tf.config.list_physical_devices("GPU"))

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from flpn_tf.data.photo_header import MAX_PIXELS
 from flpn_tf.data.photo_tf import decode_upright
+from flpn_tf.data.streams import shuffled
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import PICTURE_SUFFIXES
 
@@ -233,15 +234,10 @@ def unreadable(
 
 def _in_training_order(images: ClassImages, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
     """Batches of (paths, labels); any place of the order can be computed by itself."""
-    count = len(images)
     paths, labels = tf.constant(images.paths), tf.constant(images.labels)
 
     def entries(places):
-        passes = tf.cast(places // count, tf.int32)
-        same = tf.ones_like(passes)
-        key = tf.stack([seed * same, passes, _ORDER * same], axis=1)
-        # As in `streams`, which says why: 8 rounds, and a key for each place.
-        index = tf.raw_ops.RandomIndexShuffle(index=places % count, seed=key, max_index=count - 1, rounds=8)
+        index = shuffled(places, len(images), seed, _ORDER)
         return tf.gather(paths, index), tf.gather(labels, index)
 
     places = tf.data.Dataset.range(first_step * batch_size, np.iinfo(np.int64).max)

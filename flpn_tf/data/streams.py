@@ -30,17 +30,30 @@ def _raw(people: People, order: Order) -> tf.data.Dataset:
     def entries(places):
         index = places % count
         if order.shuffle:
-            passes = tf.cast(places // count, tf.int32)
-            same = tf.ones_like(passes)
-            key = tf.stack([order.seed * same, passes, _KEY * same], axis=1)
-            # `tf.random.experimental.index_shuffle` takes many indices, but not a seed for each; its 4 rounds
-            # leave small data sets, and any under a key of zeros, half sorted.
-            index = tf.raw_ops.RandomIndexShuffle(index=index, seed=key, max_index=count - 1, rounds=8)
+            index = shuffled(places, count, order.seed, _KEY)
         return Entries(*(tf.gather(column, index) for column in columns))
 
     end = np.iinfo(np.int64).max if order.repeat else count
     places = tf.data.Dataset.range(order.first * order.batch_size, end)
     return places.batch(order.batch_size, drop_remainder=order.drop_remainder).map(entries)
+
+
+def shuffled(places, count: int, seed: int, purpose: int):
+    """Who stands at places of an endless order in which each pass has each of `count` once.
+
+    Args:
+        places: (N,) int64, from 0.
+        purpose: keeps the orders of different things apart.
+
+    Returns:
+        (N,) int64 indices below `count`; a place's depends on the arguments alone.
+    """
+    passes = tf.cast(places // count, tf.int32)
+    same = tf.ones_like(passes)
+    key = tf.stack([seed * same, passes, purpose * same], axis=1)
+    # `tf.random.experimental.index_shuffle` takes many indices, but not a seed for each; its 4 rounds
+    # leave small data sets, and any under a key of zeros, half sorted.
+    return tf.raw_ops.RandomIndexShuffle(index=places % count, seed=key, max_index=count - 1, rounds=8)
 
 
 def _prepared(people: PreparedPeople, order: Order) -> tf.data.Dataset:
