@@ -121,18 +121,63 @@ def pretrain(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Path, preset or alias.")],
-    data: Annotated[Path, typer.Argument(help="Folder with annotations.json and images/.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Path (.tflite, .keras, .weights.h5, SavedModel), preset or alias; or poses in COCO's results "
+            "format (.json)."
+        ),
+    ],
+    data: Annotated[Path, typer.Argument(help="Data set: a folder, or its annotation file.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the photos; default: images/.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, test, valid or all, where the data set has such a split.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Protocol: coco, mpii or lsp; default: that of the data's format.")
+    ] = None,
+    boxes: Annotated[
+        str, typer.Option(help="gt, or a json of a detector's boxes in COCO's results format.")
+    ] = "gt",
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.")] = False,
     decode: Annotated[
         str | None, typer.Option(help="argmax, quarter or dark; default: the model's own.")
     ] = None,
-    json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
+    nms: Annotated[
+        str, typer.Option(help="oks, soft or none: what becomes of poses like a better one.")
+    ] = "oks",
+    json: Annotated[str | None, typer.Option(help="Metrics: file, or - for standard output.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Poses as COCO's evaluation server takes them, .json.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Worst cases, errors by joint and by size, calibration: .html or .png."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Training config of a .weights.h5; default: config.yaml beside it.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Of the TFLite runtime, 1 to 64.")] = 1,
 ) -> None:
-    """PCK@0.2 (torso) with ground-truth boxes."""
-    from flpn_tf.evaluation import lsp_eval
+    """Measure a model, or poses, by the protocol of COCO, MPII or LSP."""
+    from flpn_tf.evaluation import evaluate_command
 
-    lsp_eval.run(model, data, flip, decode, json)
+    evaluate_command.run(
+        model,
+        data,
+        images,
+        json,
+        results,
+        report,
+        split=split,
+        dataset=dataset,
+        boxes=boxes,
+        flip_test=flip,
+        decode=decode,
+        nms=nms,
+        config=config,
+        threads=threads,
+    )
 
 
 @app.command()

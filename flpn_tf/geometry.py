@@ -62,6 +62,11 @@ def crop_affine(
     return affine
 
 
+def shown_area(affine: np.ndarray, height: int, width: int) -> float:
+    """Square image pixels that a ``height`` × ``width`` crop of this affine shows."""
+    return height * width / abs(np.linalg.det(affine[:, :2]))
+
+
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     """The ``(2, 3)`` affine that applies ``first``, then ``second``."""
     linear = second[:, :2] @ first[:, :2]

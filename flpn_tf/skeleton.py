@@ -162,6 +162,16 @@ class Skeleton:
         known = next((s.name for s in SKELETONS.values() if s.names == names), f"custom_{len(names)}")
         return cls(values.get("name", known), **{key: values[key] for key in lists})
 
+    def subset(self, joints: Sequence[int]) -> "Skeleton":
+        """These joints alone, in this order, with the pairs and limbs that are whole among them."""
+        place = {joint: number for number, joint in enumerate(joints)}
+        pairs, limbs = (
+            tuple((place[a], place[b]) for a, b in both if a in place and b in place)
+            for both in (self.flip_pairs, self.limbs)
+        )
+        names, sigmas = ([values[joint] for joint in joints] for values in (self.names, self.sigmas))
+        return Skeleton(self.name, names, pairs, limbs, sigmas)
+
     def match(self, other: "Skeleton") -> list[tuple[int, int]]:
         """Index pairs ``(in self, in other)`` of the joints with the same name, in this skeleton's order.
 

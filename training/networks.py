@@ -1,6 +1,7 @@
 """From a config to a network."""
 
 import contextlib
+from pathlib import Path
 
 import keras
 
@@ -8,6 +9,8 @@ from flpn_tf.errors import InputError
 from flpn_tf.models import FLPN, LPN, SimpleBaseline
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.training.config import ModelConfig
+from flpn_tf.training.config_file import load_config
+from flpn_tf.training.run_config import CONFIG
 
 
 def build_model(config: ModelConfig, skeleton) -> PoseNetwork:
@@ -25,6 +28,37 @@ def build_model(config: ModelConfig, skeleton) -> PoseNetwork:
         return FLPN(width=config.width, head_filters=config.head_filters, **arguments)
     except ValueError as error:
         raise InputError(f"model: {error}") from error
+
+
+def load_weights(path, config, skeleton) -> PoseNetwork:
+    """The network of a file of weights alone, as `Model.save_weights` writes it.
+
+    Args:
+        path: the `.weights.h5`.
+        config: YAML of the training config; by default `config.yaml` beside it.
+        skeleton: of the network's heatmaps.
+
+    Raises:
+        InputError: no such file, no config, or weights of another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    config = path.parent / CONFIG if config is None else Path(config)
+    if not config.is_file():
+        raise InputError(
+            f"{path}: weights alone do not say which network they are of; give its training config. "
+            f"Received: {config}, which is not there"
+        )
+    network = build_model(load_config(config).model, skeleton)
+    try:
+        network.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(
+            f"{path}: are no weights of the network in {config} with {len(skeleton)} joints "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    return network
 
 
 @contextlib.contextmanager

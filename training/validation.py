@@ -13,7 +13,7 @@ from flpn_tf.data.records import People
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.metrics import has_torsos, people_metrics
 from flpn_tf.evaluation.pck import PCK
-from flpn_tf.geometry import crop_affine
+from flpn_tf.geometry import crop_affine, shown_area
 from flpn_tf.runtime.estimator import decode_poses
 from flpn_tf.runtime.files import write_atomically
 from flpn_tf.training.checkpoint import save_atomically
@@ -108,7 +108,7 @@ class Validation(keras.callbacks.Callback):
     def _measure(self) -> dict[str, float]:
         network, people = self._snapshot.network, self.people
         loss_of = HeatmapLoss(reduction="sum")
-        keypoints, scores, loss = [], [], 0.0
+        keypoints, scores, areas, loss = [], [], [], 0.0
         done = 0
         for batch in self.batches():
             crops, heatmaps, weights = map(np.asarray, batch)
@@ -118,6 +118,7 @@ class Validation(keras.callbacks.Callback):
             poses = decode_poses(network.codec, predicted, affines)
             keypoints.append(poses[0])
             scores.append(poses[1])
+            areas += [shown_area(affine, *network.image_size) for affine in affines]
             loss += float(
                 loss_of(
                     heatmaps[..., self._theirs],
@@ -126,7 +127,9 @@ class Validation(keras.callbacks.Callback):
                 )
             )
             done += len(crops)
-        metrics = people_metrics(people, np.concatenate(keypoints), np.concatenate(scores), network.skeleton)
+        metrics = people_metrics(
+            people, np.concatenate(keypoints), np.concatenate(scores), np.array(areas), network.skeleton
+        )
         values = {"AP": metrics["AP"], "PCK": metrics.get(PCK), "loss": loss / (done * len(self._theirs))}
         return {name: value for name, value in values.items() if value is not None}
 

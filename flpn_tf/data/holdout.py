@@ -21,14 +21,27 @@ def hold_out(people: People, share: float) -> tuple[People, People]:
     """
     sides: tuple[list[PersonRecord], list[PersonRecord]] = [], []
     for record in people.records:
-        sides[_fraction(str(record.image).rpartition("/")[2]) < share].append(record)
+        sides[_is_held(record.image, share)].append(record)
     if not all(sides):
         raise InputError(
             f"validation.holdout must leave people on both sides; {people.source} has {len(people)}. "
             f"Received: {share}"
         )
-    train, held = (dataclasses.replace(people, records=records) for records in sides)
+    if people.coco is None:
+        cocos = None, None
+    else:
+        photos = people.coco.photos.items()
+        held = {image_id for image_id, photo in photos if _is_held(photo.path, share)}
+        cocos = people.coco.of_photos(people.coco.photos.keys() - held), people.coco.of_photos(held)
+    train, held = (
+        dataclasses.replace(people, records=records, coco=coco)
+        for records, coco in zip(sides, cocos, strict=True)
+    )
     return train, held
+
+
+def _is_held(photo, share: float) -> bool:
+    return _fraction(str(photo).rpartition("/")[2]) < share
 
 
 def _fraction(name: str) -> float:

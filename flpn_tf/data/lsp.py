@@ -75,7 +75,7 @@ def read_lsp(annotations, images, split: str = "all", findings: Findings | None 
             box = _box(labelled)
             area = float(box[2] * box[3])
             records.append(PersonRecord(photo, place, place, box, area, keypoints.astype(np.float32), LSP_14))
-    return People(existing_photos(records, source, findings), source, sha256, findings)
+    return People(existing_photos(records, source, findings), source, sha256, findings, "lsp")
 
 
 def _keypoints(joints: np.ndarray, extended: bool, where: str) -> np.ndarray:

@@ -78,7 +78,7 @@ def read_mpii(
             record = _record(image_id, person_id, photo, person, root, where, findings)
             if record is not None:
                 records.append(record)
-    return People(existing_photos(records, source, findings), source, sha256, findings)
+    return People(existing_photos(records, source, findings), source, sha256, findings, "mpii")
 
 
 def _record(image_id, person_id, photo, person: dict, root: Path | str, where: str, findings: Findings):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,59 @@ class PersonRecord:
     head_box: np.ndarray | None = None
 
 
+class CocoPhoto(NamedTuple):
+    """A photo of a COCO json: its path or URL, and its size in pixels as the json states it."""
+
+    path: Path | str
+    width: float
+    height: float
+
+
+class Uncounted(NamedTuple):
+    """An annotation that is no record, but that the official COCO evaluation knows.
+
+    Attributes:
+        image_id: of its photo, as the json has it.
+        box: (4,) [x, y, w, h], image pixels, not clipped.
+        area: square image pixels.
+        keypoints: (K, 3) (x, y, v).
+        crowd: it stands for many people; a pose in it is neither right nor wrong, nor is one in a
+            person without labelled keypoints.
+    """
+
+    image_id: int
+    box: np.ndarray
+    area: float
+    keypoints: np.ndarray
+    crowd: bool
+
+
+class CocoSet(NamedTuple):
+    """What a COCO json says beside its people.
+
+    Attributes:
+        source, sha256: of the json.
+        photos: image id → photo, also of those without people.
+        skeleton: of the people, or None.
+        categories: ids of those that have the skeleton.
+        uncounted: the annotations of these categories that are no record.
+    """
+
+    source: Path
+    sha256: str
+    photos: dict[int, CocoPhoto]
+    skeleton: Skeleton | None
+    categories: tuple
+    uncounted: list[Uncounted]
+
+    def of_photos(self, image_ids) -> "CocoSet":
+        """With these photos only."""
+        wanted = set(image_ids)
+        photos = {image_id: photo for image_id, photo in self.photos.items() if image_id in wanted}
+        uncounted = [region for region in self.uncounted if region.image_id in wanted]
+        return self._replace(photos=photos, uncounted=uncounted)
+
+
 @dataclass(frozen=True)
 class People:
     """The people of one data set.
@@ -48,6 +102,8 @@ class People:
         source: the annotation file.
         sha256: of that file.
         findings: what was left out, and why.
+        format: of the annotations: "coco", "mpii" or "lsp".
+        coco: of a COCO json, what else is in it.
 
     Raises:
         InputError: there is no record.
@@ -57,6 +113,8 @@ class People:
     source: Path
     sha256: str
     findings: Findings = field(default_factory=Findings)
+    format: str = "coco"
+    coco: CocoSet | None = None
 
     def __post_init__(self):
         if not self.records:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from flpn_tf.data.annotation_files import is_url, photo_folder, read_annotations, short
+from flpn_tf.data.annotation_files import is_url, parse_json, photo_folder, read_annotations, short
 from flpn_tf.data.coco import read_coco
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.lsp import read_lsp
@@ -38,16 +38,7 @@ def read_people(data, images=None, split: str | None = None, findings: Findings 
     Raises:
         InputError: no such data set or split, or what its reader raises.
     """
-    source = annotations = Path(data)
-    if _is_folder(source):
-        annotations, split = _annotations_of(source, split)
-    root = _images_beside(annotations) if images is None else photo_folder(images)
-    if not _is_file(annotations) or not (is_url(root) or _is_folder(root)):
-        raise InputError(
-            f"{source}: a data set is a folder with annotations.json (COCO), a .mat of MPII or LSP, or "
-            "annot/train.json or annot/valid.json (MPII), and images/; give one that has both, or the "
-            f"annotation file and the photos' folder. Received: {annotations} and {root}"
-        )
+    annotations, root, split = _locate(Path(data), images, split)
     start = _first_bytes(annotations)
     if is_mat(start, annotations):
         variables = _variables(annotations)
@@ -65,6 +56,20 @@ def read_people(data, images=None, split: str | None = None, findings: Findings 
     if split is not None:
         raise InputError(f"{annotations}: a COCO json has no split. Received: {short(split)}")
     return read_coco(annotations, root, findings=findings)
+
+
+def locate(data, images=None) -> tuple[Path, Path | str]:
+    """The annotation file and the photos' folder of a data set, as `read_people` finds them."""
+    return _locate(Path(data), images, None)[:2]
+
+
+def has_annotations(data, images=None) -> bool:
+    """False of a COCO json of photos only, such as `image_info_test-dev2017.json`."""
+    annotations, _ = locate(data, images)
+    if not _first_bytes(annotations).startswith(b"{"):
+        return True
+    document = parse_json(read_annotations(annotations)[0], annotations)
+    return "annotations" in document or "images" not in document
 
 
 def open_people(data, images=None, split: str | None = None) -> People | PreparedPeople:
@@ -87,6 +92,21 @@ def open_people(data, images=None, split: str | None = None) -> People | Prepare
             f"{data}: is prepared data, which has its photos and split in it. Received: {images or split}"
         )
     return open_prepared(data)
+
+
+def _locate(source: Path, images, split: str | None) -> tuple[Path, Path | str, str | None]:
+    """Annotation file, photos' folder, and the split of that file to read."""
+    annotations = source
+    if _is_folder(source):
+        annotations, split = _annotations_of(source, split)
+    root = _images_beside(annotations) if images is None else photo_folder(images)
+    if not _is_file(annotations) or not (is_url(root) or _is_folder(root)):
+        raise InputError(
+            f"{source}: a data set is a folder with annotations.json (COCO), a .mat of MPII or LSP, or "
+            "annot/train.json or annot/valid.json (MPII), and images/; give one that has both, or the "
+            f"annotation file and the photos' folder. Received: {annotations} and {root}"
+        )
+    return annotations, root, split
 
 
 def _annotations_of(folder: Path, split: str | None) -> tuple[Path, str | None]:

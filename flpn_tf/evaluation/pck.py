@@ -1,4 +1,6 @@
-"""PCK: the share of joints found near enough, relative to the torso."""
+"""PCK: the share of joints found near enough, relative to a length of the person's own."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from flpn_tf.skeleton import Skeleton
 TORSO = ("left_shoulder", "right_hip")
 THRESHOLD = 0.2  # of the torso's length
 PCK = f"PCK@{THRESHOLD}"  # the metric's name
+_LIMBS = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")
 
 
 def torso_lengths(truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -47,3 +50,22 @@ def pck(predicted, truth, lengths, threshold: float = THRESHOLD) -> tuple[float,
     hit = counted & (distance <= threshold * np.nan_to_num(lengths)[:, np.newaxis])
     with np.errstate(invalid="ignore", divide="ignore"):
         return 100 * hit.sum() / counted.sum(), 100 * hit.sum(axis=0) / counted.sum(axis=0)
+
+
+def part_columns(names: Sequence[str], joints: np.ndarray, head: Sequence[str]) -> dict[str, float]:
+    """The columns Head, Shoulder, …, Ankle of the usual tables: the mean over the joints of each.
+
+    Args:
+        names: of the K joints.
+        joints: (K,) per cent.
+        head: the joints of the column Head.
+
+    Returns:
+        NaN where the column has no joint, or one without a number.
+    """
+    values = dict(zip(names, joints.tolist(), strict=True))
+    parts = {"Head": head} | {part: (f"left_{part.lower()}", f"right_{part.lower()}") for part in _LIMBS}
+    return {
+        part: float(np.mean([values[name] for name in members if name in values] or np.nan))
+        for part, members in parts.items()
+    }

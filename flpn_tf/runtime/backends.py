@@ -18,16 +18,20 @@ class Backend(Protocol):
         """``(N, H, W, 3)`` uint8 RGB → ``(N, h, w, K)`` float32 heatmaps."""
 
 
-def open_backend(path: str | Path, threads: int = 1) -> Backend:
+def open_backend(path, threads: int = 1) -> Backend:
     """Loads a `.tflite` file, a `.keras` file or a SavedModel folder.
 
     Args:
-        path: what to load.
+        path: what to load, or a `PoseNetwork`.
         threads: for the TFLite runtime; Keras and TensorFlow use their own setting.
 
     Raises:
         InputError: another kind of file, or one that does not load.
     """
+    if not isinstance(path, str | Path):
+        from flpn_tf.runtime.tensorflow_backends import KerasBackend
+
+        return KerasBackend(path)
     path = Path(path)
     if path.suffix == ".tflite" and not path.is_dir():
         from flpn_tf.runtime.tflite_backend import TFLiteBackend

@@ -32,7 +32,7 @@ class PoseEstimator:
         poses.keypoints  # (1, K, 3): x, y in the photo's pixels, score
 
     Args:
-        model: path, preset or alias.
+        model: path, preset or alias, or a `PoseNetwork`.
         threads: for the TFLite runtime.
         decode: ``"argmax"``, ``"quarter"`` or ``"dark"``; by default the rule in the model's spec.
 
@@ -40,11 +40,11 @@ class PoseEstimator:
         InputError: no such model, or one that cannot be used.
     """
 
-    def __init__(self, model: str | Path = DEFAULT_MODEL, threads: int = 1, decode: str | None = None):
+    def __init__(self, model=DEFAULT_MODEL, threads: int = 1, decode: str | None = None):
         if decode is not None:
             check_decode_rule(decode)
-        self.path = resolve_model(model)
-        self._backend = open_backend(self.path, threads)
+        self.path = resolve_model(model) if isinstance(model, str | Path) else None
+        self._backend = open_backend(self.path or model, threads)
         self.spec = self._backend.spec
         self.skeleton = self.spec.skeleton
         self.codec = self.spec.codec
@@ -91,18 +91,35 @@ class PoseEstimator:
         return self._estimate(image, closer[None], np.ones(1), flip_test)
 
     def _estimate(self, image, boxes: np.ndarray, box_scores: np.ndarray, flip_test: bool) -> Poses:
-        spec = self.spec
-        size = (spec.input_height, spec.input_width)
-        affines = [geometry.crop_affine(box, *size, spec.padding) for box in boxes]
-        crops = np.zeros((len(boxes), *size, 3), np.uint8)
-        for crop, affine in zip(crops, affines, strict=True):
+        keypoints, scores = self.poses(*self.crops(image, boxes), flip_test)
+        return Poses(boxes, keypoints, box_scores * scores, self.skeleton)
+
+    def crops(self, image: np.ndarray, boxes) -> tuple[np.ndarray, np.ndarray]:
+        """What the model looks at: ``(P, H, W, 3)`` uint8 crops and ``(P, 2, 3)`` affines from image to crop.
+
+        Args:
+            image: ``(H, W, 3)`` uint8 RGB.
+            boxes: ``(P, 4)``, as `check_boxes` gives them.
+        """
+        size = (self.spec.input_height, self.spec.input_width)
+        crops, affines = np.zeros((len(boxes), *size, 3), np.uint8), np.zeros((len(boxes), 2, 3))
+        for crop, affine, box in zip(crops, affines, boxes, strict=True):
+            affine[:] = geometry.crop_affine(box, *size, self.spec.padding)
             crop[:] = geometry.warp(image, affine, *size)
+        return crops, affines
+
+    def poses(self, crops, affines, flip_test: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """`decode_poses` of what the model finds in `crops`, which may be of several images.
+
+        Args:
+            crops, affines: as `crops` gives them.
+            flip_test: average the heatmaps with those of the mirrored crops.
+        """
         heatmaps = self._backend.predict(crops)
         if flip_test:
             mirrored = self._backend.predict(np.ascontiguousarray(crops[:, :, ::-1]))
             heatmaps = (heatmaps + flip_heatmaps(mirrored, self.skeleton)) / 2
-        keypoints, scores = decode_poses(self.codec, heatmaps, affines)
-        return Poses(boxes, keypoints, box_scores * scores, self.skeleton)
+        return decode_poses(self.codec, heatmaps, affines)
 
 
 def decode_poses(

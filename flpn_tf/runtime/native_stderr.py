@@ -9,18 +9,22 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 
 @contextlib.contextmanager
-def discard_native_stderr() -> Iterator[None]:
-    """Discards what is written to file descriptor 2 meanwhile.
+def discard_native_stderr() -> Iterator[TextIO | None]:
+    """Discards what is written to file descriptor 2 meanwhile; gives `sys.stderr` as it was, to print to.
 
     TensorFlow, the TFLite runtime and the picture decoders write notices there, which would stand before our
     own single line. What a decoder says of damage is lost too; `read_intact_image` heeds it.
     """
-    with Path(os.devnull).open("wb") as sink, _redirected(sink):
-        yield
+    with Path(os.devnull).open("wb") as sink, _redirected(sink) as saved:
+        if saved is None or not _writes_to_descriptor_2(sys.stderr):
+            yield sys.stderr
+        else:
+            with open(saved, "w", closefd=False, errors="backslashreplace") as stream:  # noqa: PTH123
+                yield stream
 
 
 @contextlib.contextmanager
@@ -31,16 +35,24 @@ def capture_native_stderr() -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _redirected(sink: BinaryIO) -> Iterator[None]:
+def _redirected(sink: BinaryIO) -> Iterator[int | None]:
+    """Gives a descriptor of where descriptor 2 led to before, or None where it is closed."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)
     except (AttributeError, OSError, ValueError):  # closed, as by `2>&-`: nothing to keep silent
-        yield
+        yield None
         return
     try:
         os.dup2(sink.fileno(), 2)
-        yield
+        yield saved
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def _writes_to_descriptor_2(stream) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (AttributeError, OSError, ValueError):
+        return False

@@ -26,34 +26,40 @@ def _in_chunks(run, crops: np.ndarray, chunk: int, empty_shape: tuple) -> np.nda
 
 
 class KerasBackend:
-    """Runs a `.keras` file of one of this package's networks.
+    """Runs one of this package's networks.
 
     Args:
-        path: the file.
+        network: a `.keras` file, or the network itself.
 
     Raises:
         InputError: Keras is missing, the file does not load, or it is no pose network.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, network):
         try:
             from flpn_tf.models.load import load_network
 
-            self._network = load_network(path)
+            self._network = load_network(network) if isinstance(network, str | Path) else network
         except ModuleNotFoundError as error:
-            raise _missing(path, error) from error
+            raise _missing(network, error) from error
         self.spec: PoseSpec = self._network.pose_spec()
 
     def predict(self, crops: np.ndarray) -> np.ndarray:
         """``(N, H, W, 3)`` uint8 RGB → ``(N, h, w, K)`` float32 heatmaps."""
         spec = self.spec
-        # The compiled function: some seconds at the first call, then far faster than calling the network.
         return _in_chunks(
-            lambda part: self._network.predict_on_batch(part.astype(np.float32)),
+            self._predict,
             crops,
             _CHUNK,
             (spec.output_height, spec.output_width, len(spec.skeleton)),
         )
+
+    def _predict(self, crops: np.ndarray) -> np.ndarray:
+        # The compiled function: some seconds at the first call of each batch size, so these are few, then far
+        # faster than calling the network.
+        filled = np.zeros((1 << (len(crops) - 1).bit_length(), *crops.shape[1:]), np.float32)
+        filled[: len(crops)] = crops
+        return self._network.predict_on_batch(filled)[: len(crops)]
 
 
 class SavedModelBackend:
