@@ -124,7 +124,7 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            help="Path (.tflite, .keras, .weights.h5, SavedModel), preset or alias; or poses in COCO's results "
+            help=".tflite, .keras, .weights.h5, SavedModel, preset or alias; or poses in COCO's results "
             "format (.json)."
         ),
     ],

@@ -1,8 +1,8 @@
 """Why joints are wrong: jitter, inversion, swap or miss.
 
 After Ronchi and Perona 2017, *Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation*, §3.1. A
-joint is compared with the labelled places of the same joint and of its mirror partner, of the person found and
-of everybody else in the photo; the one it is most like decides:
+joint is compared with the labelled places of the same joint and of its mirror partner, of the person found
+and of everybody else in the photo; the one it is most like decides:
 
     good       its own, likeness at least 0.85 (the error margin of people)
     jitter     its own, 0.5 to 0.85

@@ -1,4 +1,4 @@
-"""PCKh, MPII's measure, distances in heads (Andriluka et al. 2014), as the code of Xiao et al. 2018 has it."""
+"""PCKh, MPII's measure (Andriluka et al. 2014), as the reference code of Xiao et al. 2018 computes it."""
 
 import numpy as np
 
