@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-lowest bench bench-data bench-train check-wheel lint format clean
+.PHONY: help demo test test-slow test-lowest bench bench-data bench-train bench-eval card check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,16 @@ bench-data: .venv/.done  ## the training pipeline beside a loader in OpenCV, on 
 
 bench-train: .venv/.done  ## a training step beside plain Keras layers, and its wait for DATA
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/train_step.py $(DATA)
+
+EVAL_DATA ?= ../shared/data/coco_train
+bench-eval: .venv/.done  ## how much of an evaluation passes inside the network, on EVAL_DATA
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/evaluation.py $(EVAL_DATA)
+
+MODEL ?= flpn-mobile
+COCO ?= ../shared/data/coco_val
+LSP ?= ../shared/data/lsp_val
+card: .venv/.done  ## the model card's tables: MODEL on COCO and LSP
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/model_card.py $(MODEL) $(COCO) $(LSP)
 
 check-wheel:  ## the wheel in an empty environment: a pose without TensorFlow
 	rm -rf build dist .venv-wheel && $(PYTHON) -m venv .venv-wheel

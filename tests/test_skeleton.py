@@ -111,6 +111,30 @@ def test_unnamed_has_as_many_joints_as_asked():
     assert (skeleton.flip_permutation == np.arange(21)).all()
 
 
+def test_a_subset_keeps_the_pairs_and_limbs_that_are_whole():
+    names = ("right_knee", "nose", "left_eye", "left_knee", "left_hip", "right_hip")
+    subset = COCO_17.subset([COCO_17.names.index(name) for name in names])
+    assert subset.names == names
+    assert subset.flip_pairs == ((4, 5), (3, 0))
+    assert set(subset.limbs) == {(3, 4), (0, 5), (4, 5), (1, 2)}
+    assert subset.sigmas == (0.087, 0.026, 0.025, 0.087, 0.107, 0.107)
+    assert subset.name == "coco_17"
+
+
+@ALL
+def test_subsets_of_all_joints(skeleton):
+    joints = list(range(len(skeleton)))
+    assert skeleton.subset(joints) == skeleton
+    assert skeleton.subset(joints[::-1]).subset(joints[::-1]) == skeleton
+    assert skeleton.subset(joints[::-1]) != skeleton
+
+
+@pytest.mark.parametrize(("joints", "message"), [([], "at least one joint"), ([3, 3], "unique joint names")])
+def test_subsets_that_are_no_skeleton(joints, message):
+    with pytest.raises(InputError, match=message):
+        COCO_17.subset(joints)
+
+
 def test_match_goes_by_name_and_lists_the_rest():
     pairs = LSP_14.match(COCO_17)
     assert len(pairs) == 12

@@ -32,11 +32,13 @@ class Analysis:
     """M poses and the person each is of.
 
     Attributes:
-        poses, people: (M,) places of poses and records.
+        found: the poses looked at.
+        poses, people: (M,) places in `found` and among the records.
         oks: (M,), 0–1.
         kinds: (M, K) places in `KINDS`; -1 where the joint is not labelled.
     """
 
+    found: PoseSet
     poses: np.ndarray
     people: np.ndarray
     oks: np.ndarray
@@ -79,6 +81,7 @@ def analyse(people: People, found: PoseSet, own: bool = False) -> Analysis:
             rows.append((poses[pose], members[person], values[pose, person], kinds))
     poses, persons, values, kinds = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Analysis(
+        found,
         np.array(poses, np.int64),
         np.array(persons, np.int64),
         np.array(values, np.float64),

@@ -20,6 +20,7 @@ from flpn_tf.evaluation.joints import joint_pairs, of_joints, truth_of
 from flpn_tf.evaluation.lsp_eval import LSP_MEASURE, lsp_metrics
 from flpn_tf.evaluation.metrics import coco_metrics, has_torsos
 from flpn_tf.evaluation.mpii_eval import MPII_MEASURE, head_lengths, mpii_metrics
+from flpn_tf.evaluation.partial import Partial
 from flpn_tf.evaluation.pck import torso_lengths
 from flpn_tf.evaluation.pose_set import PoseSet, check_nms
 from flpn_tf.evaluation.predict import predict_people
@@ -48,7 +49,7 @@ class Evaluation:
         result: json-ready, see `evaluate`.
         people: N records with the joints that data and model share; None where the data have no labels.
         poses: those that count, of these joints.
-        analysis: both compared, or None.
+        analysis: people compared with all poses, or None.
         category: of people in the data's json.
     """
 
@@ -65,9 +66,7 @@ class Evaluation:
             InputError: the model lacks joints of the data set, for which the format has no word.
         """
         if unmatched := self.result["unmatched"]:
-            raise InputError(
-                "results need every joint of the data set, the model has not: " + ", ".join(unmatched)
-            )
+            raise _cannot_be_results(unmatched)
         return poses_json(self.poses.image_ids, self.poses.keypoints, self.poses.scores, self.category)
 
 
@@ -83,6 +82,7 @@ def evaluate(
     nms: str = "oks",
     config=None,
     threads: int = 1,
+    results=None,
 ) -> Evaluation:
     """Finds the poses of a data set's people and measures them.
 
@@ -106,6 +106,8 @@ def evaluate(
         config: of a `.weights.h5`: the training config that says which network it is of; by default
             `config.yaml` beside it. The network's joints are then the data's.
         threads: of the TFLite runtime.
+        results: the file that the caller will write the poses to. While they are found, those found so far
+            are kept in `<results>.partial`, and the same call goes on with them; the caller removes it.
 
     Returns:
         Its `result` is {"metrics", "measure", "dataset", "boxes", "boxes_sha256", "flip", "decode", "nms",
@@ -126,16 +128,20 @@ def evaluate(
     if from_json and (with_detections or flip_test or decode is not None):
         raise InputError(f"{model}: holds poses; boxes, flip and decode are for a model")
     own = not (with_detections or from_json)
-    truth = _open_truth(data, images, split, dataset, own, with_detections)
+    truth = _open_truth(data, images, split, dataset, own, with_detections, results is not None)
     if from_json:
         poses, facts = _read(Path(model), truth.coco)
         skeleton = truth.skeleton
     else:
         boxes = Path(boxes) if with_detections else None
-        poses, skeleton, facts = _find(model, config, decode, threads, truth, boxes, flip_test)
+        poses, skeleton, facts = _find(model, config, decode, threads, truth, boxes, flip_test, results)
         facts["nms"] = nms if truth.dataset == "coco" else None
     theirs, ours = joint_pairs(truth.skeleton, skeleton)
     return _measure(truth, poses.of_joints(ours), theirs, own, "none" if from_json else nms, facts)
+
+
+def _cannot_be_results(unmatched) -> InputError:
+    return InputError(f"results need every joint of the data set; the model has no {', '.join(unmatched)}")
 
 
 class _Truth(NamedTuple):
@@ -156,7 +162,7 @@ class _Truth(NamedTuple):
         return self.people or self.coco
 
 
-def _open_truth(data, images, split, dataset, own: bool, with_detections: bool) -> _Truth:
+def _open_truth(data, images, split, dataset, own: bool, with_detections: bool, with_results: bool) -> _Truth:
     if with_detections and not has_annotations(data, images):
         people, coco = None, read_coco_photos(*locate(data, images))
     else:
@@ -169,6 +175,8 @@ def _open_truth(data, images, split, dataset, own: bool, with_detections: bool) 
             "boxes from a json"
         )
     if people is None:
+        if not with_results:
+            raise InputError(f"{data}: has no annotations, so nothing can be measured; ask for --results")
         return _Truth(None, coco, dataset, None)
     if dataset == "coco":
         needs_pycocotools()
@@ -195,7 +203,7 @@ def _read(path: Path, coco: CocoSet) -> tuple[PoseSet, dict]:
     }
 
 
-def _find(model, config, decode, threads, truth: _Truth, detections: Path | None, flip_test: bool):
+def _find(model, config, decode, threads, truth: _Truth, detections: Path | None, flip_test, results):
     """(poses of the model's joints, these, where they are from)."""
     findings, boxes_sha256 = Findings(), None
     if detections is None:
@@ -215,6 +223,8 @@ def _find(model, config, decode, threads, truth: _Truth, detections: Path | None
         estimator = PoseEstimator(model, threads, decode)
     unmatched = truth.skeleton.unmatched(estimator.skeleton)
     joint_pairs(truth.skeleton, estimator.skeleton)  # refuses before hours are spent
+    if unmatched and results is not None:
+        raise _cannot_be_results(unmatched)
     if unmatched:
         print(f"left out, the model has no such joint: {', '.join(unmatched)}", file=sys.stderr)
     facts = {
@@ -226,7 +236,10 @@ def _find(model, config, decode, threads, truth: _Truth, detections: Path | None
         "model_sha256": _sha256(path),
         "left_out": _counts(findings),
     }
-    return predict_people(estimator, records, flip_test), estimator.skeleton, facts
+    identity = {key: value for key, value in facts.items() if key != "left_out"}
+    identity |= {"data_sha256": truth.source.sha256, "people": len(records)}
+    partial = None if results is None else Partial(results, identity)
+    return predict_people(estimator, records, flip_test, partial), estimator.skeleton, facts
 
 
 def _measure(
@@ -242,13 +255,14 @@ def _measure(
         left_out = facts.get("left_out", {}) | _counts(people.findings)
         if not counted.all():
             left_out[f"no {_LENGTHS[truth.dataset]} to measure by"] = int((~counted).sum())
-        people = of_joints(people, joints)
+        people, found = of_joints(people, joints), poses
         if truth.dataset == "coco":
             metrics, poses = coco_metrics(people, poses, nms, lengths)
         else:
             measure = mpii_metrics if truth.dataset == "mpii" else lsp_metrics
             metrics = measure(people, poses.keypoints, lengths)
-        analysis = analyse(people, poses, own and truth.dataset != "coco")
+        # In their own boxes all poses are looked at, also those that are too like another's.
+        analysis = analyse(people, found if own else poses, own)
         result |= {
             "metrics": metrics,
             "measure": MEASURES[truth.dataset],

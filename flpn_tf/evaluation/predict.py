@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from flpn_tf.data.records import PersonRecord
+from flpn_tf.evaluation.partial import Partial
 from flpn_tf.evaluation.pose_set import PoseSet
 from flpn_tf.geometry import shown_area
 from flpn_tf.runtime.estimator import PoseEstimator, check_boxes
@@ -18,15 +19,24 @@ from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 BATCH_SIZE = 32
 _SECONDS_A_LINE = 2.0  # of progress
+_SECONDS_A_PART = 60.0
 
 
 def predict_people(
-    estimator: PoseEstimator, records: Sequence[PersonRecord], flip_test: bool = False
+    estimator: PoseEstimator,
+    records: Sequence[PersonRecord],
+    flip_test: bool = False,
+    partial: Partial | None = None,
 ) -> PoseSet:
     """The pose in each record's own box, progress on stderr.
 
     Photos are read and cropped in threads beside the model, which gets batches of people from several
     photos. Redirects file descriptor 2 meanwhile.
+
+    Args:
+        flip_test: average the heatmaps with those of the mirrored crops.
+        partial: where to keep what is found when this is interrupted, and from time to time; an earlier
+            part is gone on with.
 
     Returns:
         N poses of the estimator's joints, in the records' order; their scores are box score × mean of the
@@ -39,25 +49,47 @@ def predict_people(
     scores = np.array([record.box_score for record in records], np.float64)
     areas = np.empty(len(records))
     size = estimator.spec.input_height, estimator.spec.input_width
-    done, begun, said = 0, time.monotonic(), time.monotonic()
+    first = 0
+    if partial is not None and (earlier := partial.read()) is not None:
+        first = len(earlier[0])
+        for array, part in zip((keypoints, scores, areas), earlier, strict=True):
+            array[:first] = part
+    done, progress, kept = first, _Progress(first, len(records)), time.monotonic()
     with discard_native_stderr() as stderr:
-        for crops, affines in _batches(_crops(estimator, records)):
-            batch = slice(done, done + len(crops))
-            keypoints[batch], factors = estimator.poses(crops, affines, flip_test)
-            scores[batch] *= factors
-            areas[batch] = [shown_area(affine, *size) for affine in affines]
-            done, now = batch.stop, time.monotonic()
-            if stderr is not None and (now - said > _SECONDS_A_LINE or done == len(records)):
-                rate = done / max(now - begun, 1e-9)
-                print(
-                    f"{done}/{len(records)} people, {rate:.1f} a second, "
-                    f"{(len(records) - done) / rate:.0f} s to go",
-                    file=stderr,
-                    flush=True,
-                )
-                said = now
+        try:
+            for crops, affines in _batches(_crops(estimator, records[first:])):
+                batch = slice(done, done + len(crops))
+                keypoints[batch], factors = estimator.poses(crops, affines, flip_test)
+                scores[batch] *= factors
+                areas[batch] = [shown_area(affine, *size) for affine in affines]
+                done = batch.stop
+                progress.say(done, stderr)
+                if partial is not None and time.monotonic() - kept > _SECONDS_A_PART:
+                    partial.write(keypoints[:done], scores[:done], areas[:done])
+                    kept = time.monotonic()
+        except BaseException:
+            if partial is not None and done > first:
+                partial.write(keypoints[:done], scores[:done], areas[:done])
+            raise
     image_ids = np.array([record.image_id for record in records], np.int64)
     return PoseSet(image_ids, keypoints, scores, areas)
+
+
+class _Progress:
+    """Lines on how far it is, not more than one in `_SECONDS_A_LINE` but for the last."""
+
+    def __init__(self, first: int, count: int):
+        self.first, self.count = first, count
+        self.begun = self.said = time.monotonic()
+
+    def say(self, done: int, stderr) -> None:
+        now = time.monotonic()
+        if stderr is None or (now - self.said < _SECONDS_A_LINE and done < self.count):
+            return
+        self.said = now
+        rate = (done - self.first) / max(now - self.begun, 1e-9)
+        left = (self.count - done) / rate
+        print(f"{done}/{self.count} people, {rate:.1f} a second, {left:.0f} s to go", file=stderr, flush=True)
 
 
 def _crops(estimator: PoseEstimator, records: Sequence[PersonRecord]) -> Iterator[tuple]:

@@ -1,4 +1,5 @@
 import copy
+import hashlib
 import json
 
 import numpy as np
@@ -6,11 +7,11 @@ import pytest
 import synthetic_people
 from real_data import real_data
 
-from flpn_tf.data.coco import read_coco
+from flpn_tf.data.coco import read_coco, read_coco_photos
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
-from flpn_tf.skeleton import DEFAULT_SIGMA
+from flpn_tf.skeleton import COCO_17, DEFAULT_SIGMA
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,141 @@ def test_why_people_are_left_out(good, tmp_path):
 
     people = read_changed(good, tmp_path, change)
     assert people.findings.left_out == {"a crowd": ["1000"], "no labelled keypoint": ["1002"]}
+
+
+def test_what_else_is_in_the_json(good, tmp_path):
+    """Also the photos without people."""
+
+    def change(content):
+        content["images"].append({"id": 7, "file_name": "sub/7.jpg", "width": 30, "height": 40})
+        content["categories"] += [content["categories"][0] | {"id": 5}, {"id": 9, "name": "kite"}]
+
+    folder, _ = good
+    people = read_changed(good, tmp_path, change)
+    coco, size = people.coco, (synthetic_people.WIDTH, synthetic_people.HEIGHT)
+    assert coco.photos == {
+        100: (folder / "images" / "0.png", *size),
+        101: (folder / "images" / "1.png", *size),
+        102: (folder / "images" / "2.png", *size),
+        7: (folder / "images" / "sub" / "7.jpg", 30, 40),
+    }
+    assert coco.skeleton == people.skeleton
+    assert coco.categories == (1, 5)
+    assert coco.source == people.source == tmp_path / "annotations.json"
+    assert coco.sha256 == people.sha256 == hashlib.sha256(people.source.read_bytes()).hexdigest()
+    assert coco.uncounted == []
+
+
+UNLABELLED = [5, 6, 0] * 7
+UNCOUNTED = {
+    "a crowd": {"iscrowd": 1, "keypoints": [0] * 21},
+    "a crowd with labels": {"iscrowd": 1, "keypoints": [5, 6, 1] * 7},
+    "a crowd with no list of keypoints": {"iscrowd": 1, "keypoints": []},
+    "nothing labelled": {"keypoints": UNLABELLED},
+    "no area": {"area": 0},
+    "beside the photo": {"bbox": [200, 10, 20, 30], "area": 70},
+    "only a box": {"bbox": [-30, 5, 70.5, 2], "keypoints": UNLABELLED, "area": None},
+}
+
+
+@pytest.mark.parametrize("values", UNCOUNTED.values(), ids=UNCOUNTED)
+def test_people_that_only_the_evaluation_knows(good, tmp_path, values):
+    def change(content):
+        annotation = content["annotations"][0]
+        annotation.update(values)
+        if annotation["area"] is None:
+            annotation.pop("area")
+
+    people = read_changed(good, tmp_path, change)
+    assert [record.person_id for record in people.records] == [1001, 1002]
+    annotation = good[1]["annotations"][0] | values
+    (region,) = people.coco.uncounted
+    assert region.image_id == 100
+    np.testing.assert_array_equal(region.box, annotation["bbox"])  # not clipped
+    assert region.area == (70.5 * 2 if annotation["area"] is None else annotation["area"])
+    np.testing.assert_array_equal(region.keypoints.ravel(), annotation["keypoints"] or [0] * 21)
+    assert region.crowd is bool(annotation["iscrowd"])
+    assert people.findings.warnings == {}
+
+
+def test_other_categories_are_nothing_to_the_evaluation(good, tmp_path):
+    people = read_changed(good, tmp_path, changed_person(category_id=2, iscrowd=1))
+    assert people.coco.uncounted == []
+
+
+@pytest.mark.parametrize("missing", ["bbox", "area"])
+def test_a_crowd_without_box_is_missed_by_the_evaluation(good, tmp_path, missing):
+    people = read_changed(good, tmp_path, changed_person(iscrowd=1, **{missing: None}))
+    assert people.findings.left_out == {"a crowd": ["1000"]}
+    assert people.coco.uncounted == []
+    ((kind, messages),) = people.findings.warnings.items()
+    assert kind == "no box or area"
+    assert messages == [
+        f"{tmp_path / 'annotations.json'}: annotation 1000: a crowd, and has no bbox or area; AP misses it"
+    ]
+
+
+@pytest.mark.parametrize("image_id", [5, "100", [100], None])
+@pytest.mark.parametrize("values", [{"iscrowd": 1}, {"keypoints": UNLABELLED}], ids=["crowd", "unlabelled"])
+def test_a_crowd_of_no_photo(good, tmp_path, values, image_id):
+    """Is as wrong as a person of no photo."""
+    with pytest.raises(InputError, match="1000: there is no image with its image_id. Received: "):
+        read_changed(good, tmp_path, changed_person(**values, image_id=image_id))
+
+
+def test_some_photos_of_a_json(good, tmp_path):
+    def change(content):
+        content["annotations"][0]["iscrowd"] = 1
+        content["annotations"][1]["area"] = 0
+
+    coco = read_changed(good, tmp_path, change).coco
+    some = coco.of_photos([102, 101])
+    assert some.photos == {image_id: coco.photos[image_id] for image_id in (101, 102)}
+    assert some.uncounted == coco.uncounted[1:]
+    assert some._replace(photos=coco.photos, uncounted=coco.uncounted) == coco
+
+
+def read_photos(good, tmp_path, change):
+    content = copy.deepcopy(good[1])
+    change(content)
+    path = tmp_path / "photos.json"
+    path.write_text(json.dumps(content))
+    return read_coco_photos(path, good[0] / "images")
+
+
+def test_photos_of_a_json_without_annotations(good, tmp_path):
+    whole = read_people(good[0]).coco
+    found = read_photos(good, tmp_path, lambda content: content.pop("annotations"))
+    assert found.photos == whole.photos
+    assert found.skeleton == synthetic_people.SKELETON
+    assert (found.categories, found.uncounted) == ((1,), [])
+    assert found.sha256 == hashlib.sha256((tmp_path / "photos.json").read_bytes()).hexdigest()
+
+
+def test_photos_of_test_dev(good, tmp_path):
+    """Its categories name no keypoints, and not all of its photos need be here."""
+
+    def change(content):
+        content.pop("annotations")
+        content["categories"] = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}]
+        content["images"][0]["file_name"] = "elsewhere.jpg"
+
+    found = read_photos(good, tmp_path, change)
+    assert (found.skeleton, found.categories) == (COCO_17, (1,))
+    assert found.photos[100].path == good[0] / "images" / "elsewhere.jpg"
+
+
+BAD_PHOTOS = {name: BAD[name] for name in BAD if "image" in name or "path" in name or "kinds of body" in name}
+# These are of annotations.
+BAD_PHOTOS = {name: bad for name, bad in BAD_PHOTOS.items() if "image_id" not in name}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_PHOTOS.values(), ids=BAD_PHOTOS)
+def test_bad_jsons_of_photos(good, tmp_path, change, message):
+    with pytest.raises(InputError) as caught:
+        read_photos(good, tmp_path, change)
+    assert message in str(caught.value)
+    assert "photos.json" in str(caught.value)
 
 
 WARNINGS = {

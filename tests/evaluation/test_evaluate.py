@@ -1,118 +1,41 @@
 """The evaluation around a model that knows the answer, and what it makes of wrong ones."""
 
+import hashlib
 import json
 import sys
 
+import cv2
 import numpy as np
 import pytest
+import scipy.io
 import synthetic_people
+from knowing_backend import HEIGHT, MIRRORED, STANDS_FOR, WIDTH, KnowingBackend, UnaskedBackend
 from synthetic_people import SKELETON
 
-from flpn_tf import cli
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
-from flpn_tf.evaluation import lsp_eval
+from flpn_tf.evaluation import predict
+from flpn_tf.evaluation.analysis import KINDS
+from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.evaluation.predict import predict_people
 from flpn_tf.runtime.estimator import PoseEstimator
-from flpn_tf.skeleton import Skeleton
-from flpn_tf.spec import PoseSpec
+from flpn_tf.skeleton import LSP_14, Skeleton
 
-SIZE = (128, 96)
-
-
-class KnowingBackend:
-    """A backend that finds joints by the colour they are drawn in, and draws their heatmaps.
-
-    Args:
-        skeleton: of the heatmaps; joints that are not drawn, or whose colour is not seen, stay empty.
-        partners: names that change places, as in a model that mixes up left and right.
-        shift: added to the found points, crop pixels.
-    """
-
-    def __init__(self, skeleton=SKELETON, partners=None, shift=(0.0, 0.0)):
-        half = (0.5, 0.5, 0.5)
-        self.spec = PoseSpec("knowing", {}, *SIZE, SIZE[0] // 4, SIZE[1] // 4, skeleton, mean=half, std=half)
-        self.partners = partners or {}
-        self.shift = np.array(shift)
-
-    def predict(self, crops):
-        return np.stack([self._heatmaps(crop) for crop in crops])
-
-    def _heatmaps(self, crop):
-        points = np.full((len(self.spec.skeleton), 2), np.nan)
-        for joint, name in enumerate(self.spec.skeleton.names):
-            name = self.partners.get(name, name)
-            if name in SKELETON.names:
-                colour = synthetic_people.COLOURS[SKELETON.names.index(name)]
-                rows, columns = np.nonzero((np.abs(crop.astype(int) - colour) < 60).all(axis=-1))
-                if len(rows):
-                    points[joint] = (columns.mean(), rows.mean())
-        return self.spec.codec.encode(points + self.shift, np.ones(len(points)))[0]
+AP_NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+PARTS = ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean", "Mean@0.1")
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return synthetic_people.write(tmp_path_factory.mktemp("people") / "data", synthetic_people.document())
+def truth_of(data):
+    """(8, 7, 2) as it was drawn."""
+    annotations = json.loads((data / "annotations.json").read_text())["annotations"]
+    return np.reshape([a["keypoints"] for a in annotations], (-1, 7, 3))[..., :2]
 
 
-@pytest.fixture
-def evaluate(monkeypatch, tmp_path):
-    """`evaluate_lsp` with the backend given in place of a model file's."""
-
-    def run(data, backend, **options):
-        model = tmp_path / "model.tflite"
-        model.write_bytes(b"model")
-        monkeypatch.setattr("flpn_tf.runtime.estimator.open_backend", lambda path, threads: backend)
-        return lsp_eval.evaluate_lsp(model, data, **options)
-
-    return run
-
-
-def test_the_truth_as_prediction_is_100(evaluate, data):
-    result = evaluate(data, KnowingBackend())
-    assert result["metrics"] == {"PCK@0.2": 100, **dict.fromkeys(SKELETON.names, 100)}
-
-
-def test_flip_test_reaches_the_estimator(evaluate, data):
-    """This model knows sides by colour, so in the mirror it calls left what a real one calls right."""
-    assert evaluate(data, KnowingBackend(), flip_test=True)["metrics"]["PCK@0.2"] < 60
-
-
-def test_shifted_by_more_than_the_radius_is_0(evaluate, data):
-    # The torso is about 45 photo pixels, so the radius is 9; the crop shows the photo at about 0.9.
-    assert evaluate(data, KnowingBackend(shift=(5, 0)))["metrics"]["PCK@0.2"] == 100
-    assert evaluate(data, KnowingBackend(shift=(20, 0)))["metrics"]["PCK@0.2"] == 0
-
-
-def test_left_and_right_mixed_up_costs_the_paired_joints(evaluate, data):
-    partners = {SKELETON.names[a]: SKELETON.names[b] for a, b in SKELETON.flip_pairs}
-    partners |= {b: a for a, b in partners.items()}
-    metrics = evaluate(data, KnowingBackend(partners=partners))["metrics"]
-    assert metrics["nose"] == 100
-    assert [metrics[name] for name in partners] == [0] * 6
-
-
-def test_joints_meet_by_name(evaluate, data, capsys):
-    """A model with the joints in another order, two of them unknown here, and without ankles."""
-    names = ("tail", *SKELETON.names[4::-1], "left_eye")
-    skeleton = Skeleton("other", names, ((2, 1), (4, 3)), (), (0.05,) * len(names))
-    result = evaluate(data, KnowingBackend(skeleton))
-    assert result["metrics"] == {"PCK@0.2": 100, **dict.fromkeys(SKELETON.names[:5], 100)}
-    assert result["unmatched"] == ["left_ankle", "right_ankle"]
-    assert "left out, the model has no such joint: left_ankle, right_ankle" in capsys.readouterr().err
-
-
-def test_too_few_common_joints_is_refused(evaluate, data):
-    skeleton = Skeleton("other", ("nose", "left_hip", "a", "b", "c", "d"), (), (), (0.05,) * 6)
-    with pytest.raises(InputError, match="share 2 joints, fewer than half"):
-        evaluate(data, KnowingBackend(skeleton))
-
-
-def changed(data, tmp_path, change):
+def changed(data, folder, change):
+    """The data set with `change` made to each annotation, in `folder`."""
     content = json.loads((data / "annotations.json").read_text())
     for annotation in content["annotations"]:
         change(annotation)
-    folder = tmp_path / "changed"
     folder.mkdir()
     (folder / "images").symlink_to(data / "images")
     (folder / "annotations.json").write_text(json.dumps(content))
@@ -128,13 +51,158 @@ def unlabel(*names, only=None):
     return change
 
 
-def test_a_joint_nobody_has_labelled_has_no_number(evaluate, data, tmp_path):
-    metrics = evaluate(changed(data, tmp_path, unlabel("nose")), KnowingBackend())["metrics"]
-    assert metrics["nose"] is None
-    assert metrics["PCK@0.2"] == 100
+def skeleton_of(*names):
+    return Skeleton("other", names, (), (), (0.05,) * len(names))
 
 
-def test_people_without_a_torso_are_not_counted(evaluate, data, tmp_path):
+def shifts(**names):
+    """(7, 2): to the right by so many crop pixels."""
+    moved = np.zeros((7, 2))
+    for name, shift in names.items():
+        moved[SKELETON.names.index(name), 0] = shift
+    return moved
+
+
+def test_the_truth_as_prediction_is_100(data, model_of):
+    """The codec is exact to under half a pixel; OKS 0.95 here allows three."""
+    found = evaluate(model_of(KnowingBackend()), data)
+    assert np.abs(found.poses.keypoints[..., :2] - truth_of(data)).max() < 0.5
+    # All are of 32² to 96² square pixels.
+    expected = dict.fromkeys(AP_NAMES, 100) | {"APL": None, "ARL": None, "PCK@0.2": 100}
+    assert found.result["metrics"] == expected
+    assert list(found.result["metrics"]) == [*AP_NAMES, "PCK@0.2"]
+    assert found.result["errors"].keys() == {"all", *SKELETON.names}
+    assert all(shares["good"] == 100 for shares in found.result["errors"].values())
+
+
+@pytest.fixture(scope="module")
+def lsp_data(tmp_path_factory, data):
+    """The drawn people as LSP's joints.mat and JPEGs."""
+    folder = tmp_path_factory.mktemp("lsp")
+    (folder / "images").mkdir()
+    drawn = truth_of(data)
+    for number, points in enumerate(drawn, start=1):
+        photo = synthetic_people.draw(points)[..., ::-1]
+        cv2.imwrite(str(folder / "images" / f"im{number:04d}.jpg"), photo, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    places = [SKELETON.names.index(STANDS_FOR.get(name, name)) for name in LSP_14.names]
+    joints = np.concatenate([drawn[:, places] + 1, np.zeros((8, 14, 1))], axis=2)
+    scipy.io.savemat(folder / "joints.mat", {"joints": joints.transpose(2, 1, 0)})
+    return folder
+
+
+def test_lsps_own_format(lsp_data, model_of):
+    result = evaluate(model_of(KnowingBackend(LSP_14)), lsp_data).result
+    assert result["metrics"] == dict.fromkeys(PARTS, 100)
+    assert list(result["metrics"]) == list(PARTS)
+    assert (result["dataset"], result["nms"], result["data"]) == ("lsp", None, "joints.mat")
+    assert result["errors"]["all"]["good"] == 100
+    assert evaluate(model_of(KnowingBackend(LSP_14)), lsp_data, split="test").result["people"] == 4
+
+
+def test_a_known_shift(data, model_of):
+    """A torso's fifth is 8.9 to 10.9 crop pixels for seven of the people, and 11.9 for the fourth."""
+    people = read_people(data)
+    boxes = np.stack([record.box for record in people.records])
+    zoom = WIDTH / (1.25 * np.maximum(boxes[:, 2], boxes[:, 3] * WIDTH / HEIGHT))
+    drawn = truth_of(data)
+    radii = 0.2 * np.linalg.norm(drawn[:, 1] - drawn[:, 4], axis=1) * zoom
+    assert (radii > 11.4).tolist() == [False] * 3 + [True] + [False] * 4
+    assert np.abs(radii - 11.4).min() > 0.4
+    moved = {"left_hip": 11.4, "right_hip": 11.4, "left_ankle": 20, "right_ankle": 20, "nose": 2}
+    model = model_of(KnowingBackend(shift=shifts(**moved)))
+    metrics = evaluate(model, data, dataset="lsp").result["metrics"]
+    # All of 3 joints, those of one person of 2, none of 2.
+    mean = round(100 * (3 * 8 + 2 * 1) / 56, 4)
+    assert metrics == {
+        **{"Head": None, "Shoulder": 100, "Elbow": None, "Wrist": None, "Hip": 12.5, "Knee": None},
+        **{"Ankle": 0, "Mean": mean, "Mean@0.1": round(100 * 3 * 8 / 56, 4)},
+    }
+    assert evaluate(model, data).result["metrics"]["PCK@0.2"] == mean
+
+
+def test_left_and_right_mixed_up(data, model_of):
+    """One of seven joints is left: an OKS of a seventh."""
+    result = evaluate(model_of(KnowingBackend(stands_for=MIRRORED)), data).result
+    assert result["metrics"]["AP"] == result["metrics"]["AR50"] == 0
+    assert result["metrics"]["PCK@0.2"] == round(100 / 7, 4)
+    assert result["errors"]["all"]["inversion"] == round(600 / 7, 4)
+    assert result["errors"]["nose"]["good"] == 100
+
+
+def test_ankles_mixed_up(data, model_of):
+    """Five of seven joints are left: OKS passes the thresholds up to 0.7, 5 of 10."""
+    drawn = truth_of(data)
+    apart = np.linalg.norm(drawn[:, 5] - drawn[:, 6], axis=1)
+    areas = [a["area"] for a in json.loads((data / "annotations.json").read_text())["annotations"]]
+    oks = (5 + 2 * np.exp(-(apart**2) / (2 * np.array(areas) * (2 * SKELETON.sigmas[5]) ** 2))) / 7
+    assert (oks > 0.705).all()
+    assert (oks < 0.745).all()
+    ankles = {name: MIRRORED[name] for name in ("left_ankle", "right_ankle")}
+    result = evaluate(model_of(KnowingBackend(stands_for=ankles)), data).result
+    assert [result["metrics"][name] for name in ("AP", "AP50", "AP75", "AR")] == [50, 100, 0, 50]
+    assert result["metrics"]["PCK@0.2"] == round(500 / 7, 4)
+    assert result["errors"]["left_ankle"] == dict.fromkeys(KINDS, 0) | {"inversion": 100}
+    assert result["errors"]["all"]["inversion"] == round(200 / 7, 4)
+    assert result["errors"]["all"]["good"] == round(500 / 7, 4)
+
+
+def test_flip_test_reaches_the_estimator(data, model_of):
+    """This model knows sides by colour, so in the mirror it calls left what a real one calls right."""
+    result = evaluate(model_of(KnowingBackend()), data, flip_test=True).result
+    assert result["flip"] is True
+    assert result["metrics"]["PCK@0.2"] < 60
+
+
+def test_decode_reaches_the_estimator(data, model_of):
+    off = {}
+    for rule in ("argmax", "quarter", "dark"):
+        found = evaluate(model_of(KnowingBackend()), data, decode=rule)
+        assert found.result["decode"] == rule
+        off[rule] = np.linalg.norm(found.poses.keypoints[..., :2] - truth_of(data), axis=-1).mean()
+    assert off["argmax"] > 1.5 * off["quarter"] > 3 * off["dark"]
+
+
+def test_joints_meet_by_name(data, tmp_path, model_of, capsys):
+    """A model with the joints in another order, two of them unknown here, and without ankles."""
+    skeleton = Skeleton("other", ("tail", *SKELETON.names[4::-1], "left_eye"), (), (), (0.05,) * 7)
+    found = evaluate(model_of(KnowingBackend(skeleton)), data)
+    assert found.result["metrics"]["AP"] == found.result["metrics"]["PCK@0.2"] == 100
+    assert found.result["errors"].keys() == {"all", *SKELETON.names[:5]}
+    assert found.result["unmatched"] == ["left_ankle", "right_ankle"]
+    assert found.people.skeleton.names == SKELETON.names[:5]
+    np.testing.assert_allclose(found.poses.keypoints[..., :2], truth_of(data)[:, :5], atol=0.5)
+    assert "left out, the model has no such joint: left_ankle, right_ankle\n" in capsys.readouterr().err
+    with pytest.raises(InputError, match="the model has no left_ankle, right_ankle$"):
+        found.poses_json()
+    with pytest.raises(InputError, match="the model has no left_ankle, right_ankle$"):
+        evaluate(model_of(UnaskedBackend(skeleton)), data, results=tmp_path / "r.json")
+
+
+def test_people_without_a_joint_that_the_model_has_are_left_out(data, tmp_path, model_of):
+    folder = changed(data, tmp_path / "changed", unlabel(*SKELETON.names[:5], only=1003))
+    result = evaluate(model_of(KnowingBackend(skeleton_of(*SKELETON.names[:5]))), folder).result
+    assert result["metrics"]["AR"] == 100
+    assert result["people"] == 7
+    assert sum(result["left_out"].values()) == 1
+
+
+def test_too_few_common_joints_is_refused(data, model_of):
+    model = model_of(UnaskedBackend(skeleton_of("nose", "left_hip", "a", "b", "c", "d")))
+    with pytest.raises(InputError, match="share 2 joints, fewer than half"):
+        evaluate(model, data)
+
+
+def test_a_joint_nobody_has_labelled_has_no_number(data, tmp_path, model_of):
+    folder = changed(data, tmp_path / "changed", unlabel("nose", "left_ankle", "right_ankle"))
+    model = model_of(KnowingBackend())
+    result = evaluate(model, folder).result
+    assert result["errors"]["nose"] == dict.fromkeys(KINDS)
+    assert result["metrics"]["AP"] == 100
+    metrics = evaluate(model, folder, dataset="lsp").result["metrics"]
+    assert (metrics["Ankle"], metrics["Mean"]) == (None, 100)
+
+
+def test_people_without_a_torso_are_not_counted(data, tmp_path, model_of):
     """And the others keep their own torso: the last person's is made so long that a shift is forgiven."""
 
     def change(annotation):
@@ -142,105 +210,90 @@ def test_people_without_a_torso_are_not_counted(evaluate, data, tmp_path):
         if annotation["id"] == 1007:
             annotation["keypoints"][3 * SKELETON.names.index("left_shoulder")] += 300
 
-    result = evaluate(changed(data, tmp_path, change), KnowingBackend(shift=(20, 0)))
+    folder = changed(data, tmp_path / "changed", change)
+    result = evaluate(model_of(KnowingBackend(shift=(20, 0))), folder, dataset="lsp").result
     assert result["people"] == 7
-    assert result["metrics"]["PCK@0.2"] == round(100 * 6 / 49, 2)
+    assert result["left_out"] == {"no torso to measure by": 1}
+    assert result["metrics"]["Mean"] == round(100 * 6 / 49, 4)
 
 
-def test_no_torso_at_all_is_refused(evaluate, data, tmp_path):
-    with pytest.raises(InputError, match="nobody has a labelled torso"):
-        evaluate(changed(data, tmp_path, unlabel("right_hip")), KnowingBackend())
+def test_without_torsos(data, tmp_path, model_of):
+    folder = changed(data, tmp_path / "changed", unlabel("right_hip"))
+    assert list(evaluate(model_of(KnowingBackend()), folder).result["metrics"]) == list(AP_NAMES)
+    with pytest.raises(InputError, match=r"annotations\.json: nobody has a labelled torso, which lsp"):
+        evaluate(model_of(UnaskedBackend()), folder, dataset="lsp")
 
 
-def test_the_result_says_what_was_measured(evaluate, data):
-    result = evaluate(data, KnowingBackend(), decode="quarter", flip_test=True)
-    hashes = result.pop("model_sha256"), result.pop("data_sha256")
-    assert all(len(value) == 64 for value in hashes)
-    assert result.pop("metrics").keys() == {"PCK@0.2", *SKELETON.names}
+def test_the_result_says_what_was_measured(data, model_of):
+    result = evaluate(model_of(KnowingBackend()), data, decode="quarter", flip_test=True).result
+    assert set(result.pop("metrics")) == {*AP_NAMES, "PCK@0.2"}
+    assert set(result.pop("errors")) == {"all", *SKELETON.names}
+    assert result.pop("measure").startswith("AP and AR over OKS 0.50 to 0.95")
     assert result == {
-        "boxes": "gt",
-        "flip": True,
-        "decode": "quarter",
-        "people": 8,
-        "unmatched": [],
-        "model": "model.tflite",
+        **{"dataset": "coco", "boxes": "gt", "boxes_sha256": None, "flip": True, "decode": "quarter"},
+        **{"nms": "oks", "people": 8, "left_out": {}, "poses": 8, "unmatched": []},
+        **{"model": "m.tflite", "model_sha256": hashlib.sha256(b"model").hexdigest()},
+        "data": "annotations.json",
+        "data_sha256": hashlib.sha256((data / "annotations.json").read_bytes()).hexdigest(),
     }
 
 
-def test_predictions_keep_the_records_order(monkeypatch, tmp_path, data, capsys):
-    """Also where the people of one photo are not neighbours."""
-    records = read_people(data).records
-    records = [records[i] for i in (2, 0, 2, 1, 0)]
-    monkeypatch.setattr("flpn_tf.runtime.estimator.open_backend", lambda path, threads: KnowingBackend())
-    (tmp_path / "m.tflite").write_bytes(b"")
-    keypoints, scores = predict_people(PoseEstimator(tmp_path / "m.tflite"), records)
-    truth = np.stack([record.keypoints for record in records])
-    np.testing.assert_allclose(keypoints[..., :2], truth[..., :2], atol=1)
-    assert keypoints.shape == (5, 7, 3)
-    assert (scores > 0.9).all()
-    assert capsys.readouterr().err == "5/5 people\n"
+def test_a_saved_models_sha256_is_of_all_its_files(data, tmp_path, model_of):
+    model_of(KnowingBackend())
+    folder = tmp_path / "saved"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "variables" / "data").write_bytes(b"2")
+    (folder / "saved_model.pb").write_bytes(b"1")
+    result = evaluate(folder, data).result
+    assert (result["model"], result["model_sha256"]) == ("saved", hashlib.sha256(b"12").hexdigest())
 
 
-def command(monkeypatch, folder, text):
-    """The exit code of `flpn evaluate`."""
-    monkeypatch.setattr("flpn_tf.runtime.estimator.open_backend", lambda path, threads: KnowingBackend())
-    monkeypatch.chdir(folder)
-    (folder / "m.tflite").write_bytes(b"model")
-    monkeypatch.setattr(sys, "argv", ["flpn", "evaluate", *text.split()])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code
-    return 0
+def test_predictions_keep_the_records_order(data, model_of, capsys, monkeypatch):
+    """Also where the people of one photo are not neighbours, and over several batches."""
+    monkeypatch.setattr(predict, "BATCH_SIZE", 2)
+    order = (2, 0, 2, 1, 0)
+    people = read_people(data).records
+    poses = predict_people(PoseEstimator(model_of(KnowingBackend())), [people[i] for i in order])
+    np.testing.assert_allclose(poses.keypoints[..., :2], truth_of(data)[list(order)], atol=0.5)
+    assert poses.image_ids.tolist() == [102, 100, 102, 101, 100]
+    assert (poses.scores > 0.9).all()
+    # The crop shows 1.25 times a box of the crop's shape.
+    sides = np.array([people[i].box[2:] for i in order])
+    shown = 1.25 * np.maximum(sides[:, 0], sides[:, 1] * WIDTH / HEIGHT)
+    np.testing.assert_allclose(poses.areas, shown**2 * HEIGHT / WIDTH)
+    assert capsys.readouterr().err.startswith("5/5 people, ")
 
 
-def test_command_prints_a_table_and_writes_json(monkeypatch, tmp_path, data, capsys):
-    assert not command(monkeypatch, tmp_path, f"m.tflite {data} --json r.json")
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "8 people, boxes: gt, flip: False, decode: dark"
-    assert lines[1].split() == ["PCK@0.2", "100.00"]
-    assert len(lines) == 2 + len(SKELETON)
-    assert json.loads((tmp_path / "r.json").read_text())["metrics"]["nose"] == 100
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dataset": "lspet"}, "dataset must be one of coco, mpii, lsp. Received: 'lspet'"),
+        ({"nms": "hard"}, "nms must be one of oks, soft, none. Received: 'hard'"),
+        ({"decode": "best"}, "Received: 'best'"),
+        ({"dataset": "mpii"}, "annotations.json: has no head boxes, which PCKh is measured by"),
+        ({"dataset": "lsp", "boxes": "d.json"}, "is measured with one pose of each person"),
+        ({"dataset": "mpii", "boxes": "d.json"}, "is measured with one pose of each person"),
+        ({"boxes": "missing.json"}, "missing.json: cannot be read"),
+        ({"config": "config.yaml"}, r"only a .weights.h5 file needs a config"),
+    ],
+    ids=str,
+)
+def test_bad_options_are_refused_at_once(data, tmp_path, monkeypatch, model_of, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.json").write_text("[]")
+    with pytest.raises(InputError, match=message):
+        evaluate(model_of(UnaskedBackend()), data, **options)
 
 
-def test_json_alone_on_standard_output(monkeypatch, tmp_path, data, capsys):
-    assert not command(monkeypatch, tmp_path, f"m.tflite {data} --json -")
-    assert json.loads(capsys.readouterr().out)["people"] == 8
+def test_detections_in_lsp_are_refused(lsp_data, tmp_path, model_of):
+    (tmp_path / "d.json").write_text("[]")
+    with pytest.raises(InputError, match="is measured with one pose of each person"):
+        evaluate(model_of(UnaskedBackend(LSP_14)), lsp_data, boxes=tmp_path / "d.json")
 
 
-def test_a_joint_without_a_number_is_a_dash_in_the_table(monkeypatch, tmp_path, data, capsys):
-    folder = changed(data, tmp_path, unlabel("nose"))
-    assert not command(monkeypatch, tmp_path, f"m.tflite {folder} --json r.json")
-    assert "nose       -" in capsys.readouterr().out
-    assert json.loads((tmp_path / "r.json").read_text())["metrics"]["nose"] is None
-
-
-BAD_INPUT = [
-    ("m.tflite nowhere", "nowhere: a data set is a folder"),
-    ("none.tflite {data}", "none.tflite"),
-    ("m.tflite {data} --decode best", "best"),
-    ("m.tflite {data} --json nowhere/r.json", "nowhere/r.json"),
-    ("m.tflite spoilt", "spoilt/images/0.png"),
-    ("m.tflite small", "small/images/0.png"),
-]
-
-
-@pytest.mark.parametrize(("text", "message"), BAD_INPUT)
-def test_bad_input_is_one_line_and_writes_nothing(monkeypatch, tmp_path, data, capsys, text, message):
-    for name in ("spoilt", "small"):
-        (tmp_path / name / "images").mkdir(parents=True)
-        (tmp_path / name / "annotations.json").symlink_to(data / "annotations.json")
-        for photo in (data / "images").iterdir():
-            half = photo.read_bytes()[:300]
-            (tmp_path / name / "images" / photo.name).write_bytes(half)
-    # A photo smaller than its json says: the box lies beside it.
-    pixels = np.zeros((8, 8, 3), np.uint8)
-    synthetic_people.cv2.imwrite(str(tmp_path / "small" / "images" / "0.png"), pixels)
-    options = "" if "--json" in text else " --json r.json"
-    assert command(monkeypatch, tmp_path, text.format(data=data) + options) == 2
-    out, error = capsys.readouterr()
-    assert out == ""
-    assert error.count("\n") == 1, error
-    assert error.startswith("flpn: error: ")
-    assert message in error
-    assert not (tmp_path / "r.json").exists()
+def test_missing_pycocotools_is_said_at_once(data, monkeypatch, model_of):
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    monkeypatch.setitem(sys.modules, "pycocotools.cocoeval", None)
+    with pytest.raises(InputError, match=r"pip install 'flpn-tf\[evaluate\]'"):
+        evaluate(model_of(UnaskedBackend()), data)
+    assert evaluate(model_of(KnowingBackend()), data, dataset="lsp").result["metrics"]["Mean"] == 100

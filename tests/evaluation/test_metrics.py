@@ -1,24 +1,24 @@
-"""PCK and AP together, joints met by name."""
+"""AP and PCK together, joints met by name."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-import synthetic_people
 from synthetic_people import SKELETON
 
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
-from flpn_tf.evaluation.metrics import has_torsos, people_metrics
+from flpn_tf.evaluation.metrics import coco_metrics, has_torsos, people_metrics
+from flpn_tf.evaluation.pose_set import PoseSet
 from flpn_tf.skeleton import Skeleton
 
-AP_NAMES = ["AP", "AP50", "AP75", "APm", "APl", "AR"]
+AP_NAMES = ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
+SCORES, AREAS = np.ones(8), np.full(8, 9000.0)
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    folder = synthetic_people.write(tmp_path_factory.mktemp("data") / "people", synthetic_people.document())
-    return read_people(folder)
+def people(data):
+    return read_people(data)
 
 
 def skeleton_of(*names):
@@ -46,14 +46,14 @@ def poses_of(people, skeleton=SKELETON, **shifts):
 
 
 def test_the_truth_is_100(people):
-    result = people_metrics(people, poses_of(people), np.ones(8))
-    assert list(result) == ["PCK@0.2", *AP_NAMES]
+    result = people_metrics(people, poses_of(people), SCORES, AREAS)
+    assert list(result) == [*AP_NAMES, "PCK@0.2"]
     assert result["PCK@0.2"] == 100
     assert result["AP"] == pytest.approx(100)
 
 
 def test_a_joint_off_by_half_a_torso(people):
-    result = people_metrics(people, poses_of(people, nose=25), np.ones(8))
+    result = people_metrics(people, poses_of(people, nose=25), SCORES, AREAS)
     assert result["PCK@0.2"] == pytest.approx(100 * 6 / 7)
     assert 50 < result["AP"] < 100
 
@@ -61,10 +61,10 @@ def test_a_joint_off_by_half_a_torso(people):
 def test_joints_meet_by_name(people):
     """Another order, one joint more, and two fewer: what only one side has does not count."""
     here = people_metrics(
-        unlabelled(people, "left_ankle", "right_ankle"), poses_of(people, nose=9), np.ones(8)
+        unlabelled(people, "left_ankle", "right_ankle"), poses_of(people, nose=9), SCORES, AREAS
     )
     skeleton = skeleton_of("tail", *SKELETON.names[4::-1])
-    there = people_metrics(people, poses_of(people, skeleton, nose=9), np.ones(8), skeleton)
+    there = people_metrics(people, poses_of(people, skeleton, nose=9), SCORES, AREAS, skeleton)
     assert there == here
     assert 50 < there["AP"] < 100
 
@@ -73,12 +73,12 @@ def test_the_sigmas_are_the_peoples(people):
     """Another number in the model's skeleton does not change what the data are measured by."""
     loose = dataclasses.replace(SKELETON, sigmas=(9.0,) * 7)
     poses = poses_of(people, nose=9)
-    assert people_metrics(people, poses, np.ones(8), loose) == people_metrics(people, poses, np.ones(8))
+    assert people_metrics(people, poses, SCORES, AREAS, loose) == people_metrics(people, poses, SCORES, AREAS)
 
 
 def test_the_torso_is_of_the_truth(people):
     skeleton = skeleton_of("nose", "right_shoulder", "left_hip", "left_ankle")
-    result = people_metrics(people, poses_of(people, skeleton, nose=25), np.ones(8), skeleton)
+    result = people_metrics(people, poses_of(people, skeleton, nose=25), SCORES, AREAS, skeleton)
     assert result["PCK@0.2"] == 75
 
 
@@ -86,22 +86,39 @@ def test_without_torsos_there_is_no_pck(people):
     assert has_torsos(people)
     armless = unlabelled(people, "left_shoulder")
     assert not has_torsos(armless)
-    assert list(people_metrics(armless, poses_of(people), np.ones(8))) == AP_NAMES
+    assert list(people_metrics(armless, poses_of(people), SCORES, AREAS)) == AP_NAMES
     renamed = Skeleton("feet", tuple(f"toe_{i}" for i in range(7)), (), (), SKELETON.sigmas)
     records = [dataclasses.replace(record, skeleton=renamed) for record in people.records]
     feet = dataclasses.replace(people, records=records)
     assert not has_torsos(feet)
-    assert list(people_metrics(feet, poses_of(people), np.ones(8))) == AP_NAMES
+    assert list(people_metrics(feet, poses_of(people), SCORES, AREAS)) == AP_NAMES
 
 
 def test_nothing_to_count_is_none(people):
     """The model's joints are those that nobody has labelled."""
     names = ("nose", "right_shoulder", "left_hip", "left_ankle")
-    result = people_metrics(unlabelled(people, *names), np.zeros((8, 4, 3)), np.ones(8), skeleton_of(*names))
+    result = people_metrics(unlabelled(people, *names), np.zeros((8, 4, 3)), SCORES, AREAS, skeleton_of(*names))
     assert set(result.values()) == {None}
+
+
+def test_of_poses_too_alike_the_best_counts_for_ap(people):
+    """The first two people in one photo, both poses on the second: OKS-NMS leaves the first pose out."""
+    records = [dataclasses.replace(record, image_id=100) for record in people.records[:2]]
+    pair = dataclasses.replace(people, records=records, coco=None)
+    poses = poses_of(pair)
+    poses[0] = poses[1] + 1
+    scores = np.array([0.9, 1.0])
+    result = people_metrics(pair, poses, scores, AREAS[:2])
+    assert (result["AP"], result["AR"]) == pytest.approx((100 * 51 / 101, 50))
+    # It would cost precision ahead of a third.
+    kept = coco_metrics(pair, PoseSet(np.array([100, 100]), poses, scores, AREAS[:2]), "oks")[1]
+    assert kept.scores.tolist() == [1.0]
+    # A small area tells them apart.
+    result = people_metrics(pair, poses, scores, np.full(2, 1.0))
+    assert result["PCK@0.2"] == people_metrics(pair, poses, scores, AREAS[:2])["PCK@0.2"]
 
 
 def test_too_few_common_joints_is_refused(people):
     skeleton = skeleton_of("nose", "left_hip", "a", "b", "c", "d")
     with pytest.raises(InputError, match="share 2 joints, fewer than half"):
-        people_metrics(people, np.zeros((8, 6, 3)), np.ones(8), skeleton)
+        people_metrics(people, np.zeros((8, 6, 3)), SCORES, AREAS, skeleton)
