@@ -201,6 +201,16 @@ def test_nms_by_hand(scores, threshold, kept):
     assert oks_nms(LINE, scores, *HUNDRED, threshold).tolist() == kept
 
 
+def test_of_equal_scores_the_first_is_first():
+    """Also of many, which an unstable sort mixes."""
+    rng = np.random.default_rng(0)
+    apart, scores = np.arange(120.0).reshape(60, 1, 2) * 100, rng.choice([0.25, 0.5, 0.75], 60)
+    poses = apart, scores, np.full(60, 100.0), [0.1]
+    expected = sorted(range(60), key=lambda i: (-scores[i], i))
+    assert oks_nms(*poses).tolist() == expected
+    assert soft_oks_nms(*poses, count=60)[0].tolist() == expected
+
+
 def test_nms_takes_the_mean_of_two_areas():
     """Areas 20 and 180, too, are exp(-d² / 8) apart; either alone is not."""
     for areas in ([20.0, 180.0], [180.0, 20.0]):

@@ -103,17 +103,20 @@ def _read_annotation(person_id, annotation, where, coco: CocoSet, findings: Find
         else:
             coco.uncounted.append(region)
 
-    if annotation.get("iscrowd"):
-        return leave_out("a crowd", np.zeros((len(skeleton), 3)))
+    image_id, photo = photo_of(annotation, coco, where)
+    crowd = annotation.get("iscrowd")
+    if crowd and values == []:  # as some tools write it
+        values = [0] * (3 * len(skeleton))
     keypoints = numbers(values, 3 * len(skeleton), "bad keypoints", f"{where}: keypoints").reshape(-1, 3)
     codes = keypoints[:, 2]
     if not np.isin(codes, (0, 1, 2)).all():
         wrong = codes[~np.isin(codes, (0, 1, 2))][0]
         raise BadEntry("bad visibility", f"{where}: visibility must be 0, 1 or 2. Received: {wrong:g}")
+    if crowd:
+        return leave_out("a crowd", keypoints)
     labelled = int((codes > 0).sum())
     if not labelled:
         return leave_out("no labelled keypoint", keypoints)
-    image_id, photo = photo_of(annotation, coco, where)
     given = numbers(annotation.get("bbox"), 4, "bad box", f"{where}: bbox")
     box = clipped(given, photo.width, photo.height)
     if box is None:

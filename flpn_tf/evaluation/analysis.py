@@ -110,8 +110,6 @@ def _kinds(pose, person: int, truth, areas, skeleton) -> np.ndarray:
         ]
     )  # (2, G, K): own joint, partner
     same, partner = likeness[:, person]
-    # A joint without partner is its own mirror image.
-    partner = np.where(skeleton.flip_permutation == np.arange(len(skeleton)), -1, partner)
     others = np.delete(likeness, person, axis=1).max(axis=(0, 1), initial=-1)
     kinds = np.full(len(skeleton), _MISS)
     kinds[same >= _NEAR] = _JITTER

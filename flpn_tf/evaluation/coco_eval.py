@@ -98,7 +98,7 @@ def _truth(people: People) -> dict:
     photos = {record.image_id for record in people.records}
     if people.coco is not None:
         photos |= people.coco.photos.keys()
-        people_of += [region for region in people.coco.uncounted if region.image_id in photos]
+        people_of += people.coco.uncounted
     return {
         "info": {},  # which loadRes of some versions copies
         "images": [{"id": image_id} for image_id in sorted(photos)],

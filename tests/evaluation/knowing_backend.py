@@ -1,4 +1,4 @@
-"""A model that knows the answer: it finds the joints of `synthetic_people` by the colours they are drawn in."""
+"""A model that knows the answer: it finds the joints of `synthetic_people` by their colours."""
 
 import numpy as np
 import synthetic_people

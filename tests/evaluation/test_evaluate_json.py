@@ -10,7 +10,6 @@ from knowing_backend import KnowingBackend, UnaskedBackend
 from real_data import real_data
 
 from flpn_tf.errors import InputError
-from flpn_tf.evaluation import predict
 from flpn_tf.evaluation.analysis import KINDS
 from flpn_tf.evaluation.evaluate import evaluate
 
@@ -230,30 +229,3 @@ def test_photos_without_annotations(data, tmp_path, written, model_of):
 def test_what_poses_cannot_have(data, written, options, message):
     with pytest.raises(InputError, match=message):
         evaluate(written(poses_of(content_of(data))), data, **options)
-
-
-def test_an_interrupted_evaluation_goes_on(data, tmp_path, monkeypatch, model_of, capsys):
-    monkeypatch.setattr(predict, "BATCH_SIZE", 3)
-
-    class Interrupted(KnowingBackend):
-        asked, last = 0, 6
-
-        def predict(self, crops):
-            if self.asked == self.last:
-                raise KeyboardInterrupt
-            self.asked += len(crops)
-            return super().predict(crops)
-
-    whole = evaluate(model_of(KnowingBackend()), data)
-    results = tmp_path / "r.json"
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(model_of(Interrupted()), data, results=results)
-    rest = Interrupted()
-    found = evaluate(model_of(rest), data, results=results)
-    assert rest.asked == 2
-    assert found.result == whole.result
-    assert found.poses_json() == whole.poses_json()
-    capsys.readouterr()
-    otherwise = evaluate(model_of(KnowingBackend()), data, decode="argmax", results=results)
-    assert otherwise.poses_json() == evaluate(model_of(KnowingBackend()), data, decode="argmax").poses_json()
-    assert "r.json.partial is of another evaluation; all poses are found anew" in capsys.readouterr().err

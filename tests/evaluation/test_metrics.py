@@ -8,8 +8,7 @@ from synthetic_people import SKELETON
 
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
-from flpn_tf.evaluation.metrics import coco_metrics, has_torsos, people_metrics
-from flpn_tf.evaluation.pose_set import PoseSet
+from flpn_tf.evaluation.metrics import has_torsos, people_metrics
 from flpn_tf.skeleton import Skeleton
 
 AP_NAMES = ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
@@ -97,25 +96,25 @@ def test_without_torsos_there_is_no_pck(people):
 def test_nothing_to_count_is_none(people):
     """The model's joints are those that nobody has labelled."""
     names = ("nose", "right_shoulder", "left_hip", "left_ankle")
-    result = people_metrics(unlabelled(people, *names), np.zeros((8, 4, 3)), SCORES, AREAS, skeleton_of(*names))
+    result = people_metrics(
+        unlabelled(people, *names), np.zeros((8, 4, 3)), SCORES, AREAS, skeleton_of(*names)
+    )
     assert set(result.values()) == {None}
 
 
-def test_of_poses_too_alike_the_best_counts_for_ap(people):
-    """The first two people in one photo, both poses on the second: OKS-NMS leaves the first pose out."""
-    records = [dataclasses.replace(record, image_id=100) for record in people.records[:2]]
-    pair = dataclasses.replace(people, records=records, coco=None)
-    poses = poses_of(pair)
+def test_ap_is_of_the_best_of_poses_too_alike_and_pck_of_all(people):
+    """Both poses of the first photo are on its second person; two of three people are found."""
+    records = [dataclasses.replace(people.records[i], image_id=photo) for i, photo in enumerate((1, 1, 2))]
+    records[0] = dataclasses.replace(records[0], keypoints=records[0].keypoints + np.float32([500, 0, 0]))
+    three = dataclasses.replace(people, records=records, coco=None)
+    poses, scores = poses_of(three), np.array([0.9, 1.0, 0.8])
     poses[0] = poses[1] + 1
-    scores = np.array([0.9, 1.0])
-    result = people_metrics(pair, poses, scores, AREAS[:2])
-    assert (result["AP"], result["AR"]) == pytest.approx((100 * 51 / 101, 50))
-    # It would cost precision ahead of a third.
-    kept = coco_metrics(pair, PoseSet(np.array([100, 100]), poses, scores, AREAS[:2]), "oks")[1]
-    assert kept.scores.tolist() == [1.0]
-    # A small area tells them apart.
-    result = people_metrics(pair, poses, scores, np.full(2, 1.0))
-    assert result["PCK@0.2"] == people_metrics(pair, poses, scores, AREAS[:2])["PCK@0.2"]
+    # As large as a person one pixel is nothing. In a pose of one square pixel it is much, and the wrong pose
+    # stays before the last right one.
+    merged, kept = (people_metrics(three, poses, scores, np.full(3, area)) for area in (9000, 1))
+    assert merged["AP"] == pytest.approx(100 * 67 / 101)
+    assert kept["AP"] == pytest.approx(100 * (34 + 33 * 2 / 3) / 101)
+    assert merged["PCK@0.2"] == kept["PCK@0.2"] == pytest.approx(100 * 2 / 3)
 
 
 def test_too_few_common_joints_is_refused(people):

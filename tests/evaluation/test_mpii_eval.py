@@ -1,5 +1,6 @@
 """PCKh beside plain numpy, and by hand."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from synthetic_people import SKELETON
 
 from flpn_tf.data.records import People, PersonRecord
 from flpn_tf.errors import InputError
+from flpn_tf.evaluation import evaluate_command
 from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.evaluation.mpii_eval import head_lengths, mpii_metrics
 from flpn_tf.skeleton import MPII_16
@@ -70,6 +72,31 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def json_data(data, tmp_path_factory):
+    """Those with a head box in the layout of the code of Xiao et al. 2018."""
+    folder = tmp_path_factory.mktemp("json")
+    (folder / "images").symlink_to(data / "images")
+    (folder / "annot").mkdir()
+    _, truth, labelled, heads = drawn()
+    numbers = [number for number in range(PEOPLE) if number != WITHOUT_HEAD]
+    entries = [
+        {
+            "image": f"{number}.png",
+            "joints": np.where(labelled[number][:, None], truth[number] + 1, -1.0).tolist(),
+            "joints_vis": labelled[number].astype(int).tolist(),
+            "center": [synthetic_people.WIDTH / 2, synthetic_people.HEIGHT / 2 - 9],
+            "scale": 0.6,
+        }
+        for number in numbers
+    ]
+    for name in ("train", "valid"):
+        (folder / "annot" / f"{name}.json").write_text(json.dumps(entries))
+    corners = (heads[numbers] + 1).reshape(-1, 2, 2).transpose(1, 2, 0)
+    scipy.io.savemat(folder / "annot" / "gt_valid.mat", {"headboxes_src": corners})
+    return folder
+
+
 def pckh(found, truth, labelled, heads):
     """As published: a joint counts within half of the head's length, which is 0.6 of its box's diagonal."""
     lengths = 0.6 * np.hypot(heads[:, 2] - heads[:, 0], heads[:, 3] - heads[:, 1])
@@ -116,6 +143,23 @@ def test_people_without_a_head_box_do_not_count(data, model_of):
     assert found.result["left_out"] == {"no head box to measure by": 1}
 
 
+def test_the_usual_jsons_give_the_same(data, json_data, model_of, tmp_path):
+    shift = np.random.default_rng(0).normal(scale=6, size=(16, 2))
+    model = model_of(KnowingBackend(MPII_16, shift=shift))
+    result = evaluate(model, json_data, split="valid").result
+    assert result["metrics"] == evaluate(model, data).result["metrics"]
+    assert (result["data"], result["people"], result["left_out"]) == ("valid.json", PEOPLE - 1, {})
+    # gt_train.mat is not there.
+    with pytest.raises(InputError, match=r"train\.json: has no head boxes"):
+        evaluate(model, json_data, split="train")
+    output = tmp_path / "r.json"
+    evaluate_command.run(model, json_data, json_to=str(output), split="valid")
+    assert json.loads(output.read_text()) == result
+    output.write_text("[]")
+    with pytest.raises(InputError, match="is measured with one pose of each person"):
+        evaluate(model, json_data, split="valid", boxes=output)
+
+
 def test_joints_that_the_model_has_not(data, model_of):
     """COCO's joints: no head top, no pelvis."""
     kept = [joint for joint in range(16) if joint not in (PELVIS, THORAX, 8, HEAD)]
@@ -159,7 +203,7 @@ def test_the_mean_is_of_all_labelled_joints():
     assert metrics["Mean"] == pytest.approx(100 / 15)
 
 
-def test_no_head_boxes_at_all(model_of):
+def test_no_head_boxes_at_all():
     people = People([person(2, None)], Path("a.json"), "", format="mpii")
     with pytest.raises(InputError, match=r"a\.json: has no head boxes, which PCKh is measured by"):
         head_lengths(people)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from flpn_tf.errors import InputError
-from flpn_tf.evaluation.pck import pck, torso_lengths
-from flpn_tf.skeleton import COCO_17, LSP_14, Skeleton
+from flpn_tf.evaluation.pck import part_columns, pck, torso_lengths
+from flpn_tf.skeleton import COCO_17, LSP_14, MPII_16, Skeleton
 
 
 def people(*points_by_person):
@@ -72,3 +72,24 @@ def test_torso_is_left_shoulder_to_right_hip(skeleton):
 def test_a_body_without_a_torso_is_refused():
     with pytest.raises(InputError, match="missing: left_shoulder, right_hip"):
         torso_lengths(np.zeros((1, 3, 3)), Skeleton.unnamed(3))
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "head"), [(LSP_14, ("head_top", "neck")), (MPII_16, ("head_top",))], ids=["lsp", "mpii"]
+)
+def test_columns_are_means_of_both_sides(skeleton, head):
+    numbers = {"Head": 10, "Shoulder": 20, "Elbow": 30, "Wrist": 40, "Hip": 50, "Knee": 60, "Ankle": 70}
+    joints = np.full(len(skeleton), 99.0)  # pelvis, thorax and MPII's neck are in no column
+    for part, number in numbers.items():
+        members = head if part == "Head" else (f"left_{part.lower()}", f"right_{part.lower()}")
+        for sign, name in zip((1, -1), members, strict=False):
+            joints[skeleton.names.index(name)] = number + 5 * sign * (len(members) - 1)
+    assert part_columns(skeleton.names, joints, head) == numbers
+
+
+def test_columns_without_a_joint_or_without_a_number():
+    names = ("left_knee", "right_knee", "left_hip")
+    columns = part_columns(names, np.array([50, np.nan, 30]), ("head_top",))
+    assert list(columns) == ["Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"]
+    assert columns["Hip"] == 30
+    assert [part for part, value in columns.items() if not np.isnan(value)] == ["Hip"]

@@ -37,8 +37,8 @@ def test_the_same_pose_in_two_photos_stays():
     kept = poses.suppressed("oks", SIGMAS)
     assert dict(zip(kept.image_ids.tolist(), kept.scores.tolist(), strict=True)) == {3: 0.2, 7: 0.9}
     soft = poses.suppressed("soft", SIGMAS)
-    found = sorted(zip(soft.image_ids.tolist(), soft.scores.tolist(), strict=True))
-    assert found == pytest.approx([(3, 0.2), (7, 0.4 * np.exp(-1 / 0.9)), (7, 0.9)])
+    assert soft.image_ids.tolist() == [3, 7, 7]
+    assert soft.scores == pytest.approx([0.2, 0.9, 0.4 * np.exp(-1 / 0.9)])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -46,7 +46,7 @@ def test_the_same_pose_in_two_photos_stays():
 def test_each_photo_by_itself(nms, seed):
     poses = random_poses(seed)
     kept = poses.suppressed(nms, SIGMAS)
-    assert (len(kept) < len(poses)) == (nms == "oks")
+    assert len(kept) < len(poses) if nms == "oks" else not np.isin(kept.scores, poses.scores).all()
     for image_id in set(poses.image_ids.tolist()):
         photo = np.flatnonzero(poses.image_ids == image_id)
         own = poses.keypoints[photo], poses.scores[photo], poses.areas[photo], SIGMAS

@@ -9,6 +9,7 @@ import pytest
 from flpn_tf.errors import InputError
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.backends import open_backend
+from flpn_tf.runtime.estimator import PoseEstimator
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,29 @@ def test_keras(dots_keras, crops, expected):
     backend = open_backend(dots_keras)
     np.testing.assert_allclose(backend.predict(crops), expected, atol=1e-4)
     assert backend.spec == dot_model.spec()
+
+
+def test_a_network_in_memory(dots_keras, crops):
+    network = DotNetwork()
+    np.testing.assert_array_equal(
+        open_backend(network).predict(crops), open_backend(dots_keras).predict(crops)
+    )
+    boxes = [[0, 0, dot_model.WIDTH, dot_model.HEIGHT]]
+    estimator = PoseEstimator(network)
+    assert (estimator.path, estimator.spec) == (None, dot_model.spec())
+    in_memory, of_file = (e.estimate(crops[0], boxes) for e in (estimator, PoseEstimator(dots_keras)))
+    np.testing.assert_array_equal(in_memory.keypoints, of_file.keypoints)
+
+
+def test_a_network_gives_the_same_whatever_the_number_of_crops():
+    shape = (33, dot_model.HEIGHT, dot_model.WIDTH, 3)
+    crops = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    backend = open_backend(DotNetwork())
+    alone = np.concatenate([backend.predict(crop[None]) for crop in crops])
+    for count in (0, 3, 32, 33):
+        heatmaps = backend.predict(crops[:count])
+        assert heatmaps.dtype == np.float32
+        np.testing.assert_allclose(heatmaps, alone[:count], atol=1e-6)
 
 
 def test_a_keras_model_that_is_no_pose_network_is_refused(tmp_path):

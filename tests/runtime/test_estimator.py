@@ -50,6 +50,24 @@ def test_every_backend_gives_the_same_pose(dots_tflite, dots_saved_model, photo)
     np.testing.assert_allclose(first.keypoints, second.keypoints, atol=1e-3)
 
 
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_crops_and_poses_are_the_two_halves_of_estimate(estimator, photo, flip_test):
+    """Also where the crops of several photos go together."""
+    darker, box = photo // 2, [90, 70, 100, 140]
+    first, second = estimator.crops(photo, [BOX, box]), estimator.crops(darker, [BOX])
+    assert first[0].shape == (2, dot_model.HEIGHT, dot_model.WIDTH, 3)
+    assert first[0].dtype == np.uint8
+    together = (np.concatenate(part) for part in zip(first, second, strict=True))
+    keypoints, scores = estimator.poses(*together, flip_test)
+    expected = [
+        estimator.estimate(photo, [BOX, box], flip_test=flip_test),
+        estimator.estimate(darker, [BOX], flip_test=flip_test),
+    ]
+    np.testing.assert_array_equal(keypoints, np.concatenate([poses.keypoints for poses in expected]))
+    np.testing.assert_array_equal(scores, np.concatenate([poses.scores for poses in expected]))
+    assert scores[2] < 0.6 * scores[0]
+
+
 def test_flip_test_stays_within_its_known_shift(estimator, photo):
     """The whole-pixel shift leaves a quarter heatmap pixel in one of the two averaged maps."""
     plain = estimator.estimate(photo, [BOX])

@@ -15,6 +15,7 @@ from tiny_network import TinyNetwork
 
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
+from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.evaluation.metrics import people_metrics
 from flpn_tf.evaluation.predict import predict_people
 from flpn_tf.models.load import load_network
@@ -83,7 +84,7 @@ def test_it_measures_what_would_be_delivered(people, tmp_path):
         np.testing.assert_array_equal(weight.numpy(), average.numpy())
     assert not saved.compiled
     poses = predict_people(PoseEstimator(tmp_path / "best.keras"), people.records)
-    metrics = people_metrics(people, *poses)
+    metrics = people_metrics(people, poses.keypoints, poses.scores, poses.areas)
     crops, heatmaps, weights = next(plain_batches(people, model.codec, 8))
     error = (saved.predict_on_batch(crops.astype("float32")) - heatmaps) ** 2
     loss = (0.5 * error.mean(axis=(1, 2)) * weights).mean()
@@ -91,6 +92,12 @@ def test_it_measures_what_would_be_delivered(people, tmp_path):
     assert logs == pytest.approx(expected, rel=1e-5)
     assert logs["val_PCK"] > 95
     assert logs["val_AP"] > 30
+
+
+def test_it_is_what_flpn_evaluate_says_of_the_best(people, data, tmp_path):
+    logs = measure(begin(knowing_network(), people, tmp_path))
+    metrics = evaluate(tmp_path / "best.keras", data).result["metrics"]
+    assert (logs["val_AP"], logs["val_PCK"]) == pytest.approx((metrics["AP"], metrics["PCK@0.2"]), abs=1e-4)
 
 
 def test_the_trained_weights_are_untouched(people, tmp_path):
