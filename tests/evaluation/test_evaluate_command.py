@@ -14,7 +14,7 @@ from synthetic_people import SKELETON
 
 from flpn_tf import cli
 from flpn_tf.evaluation.evaluate import evaluate
-from flpn_tf.presets import resolve_model
+from flpn_tf.presets import ALIASES, DEFAULT_FORMAT, resolve_model
 
 
 @pytest.fixture
@@ -204,6 +204,15 @@ def test_bad_input_is_one_line_and_writes_nothing(flpn, folder, capsys, text, me
     assert message in error
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert after == before | {folder / "m.tflite": b"model"}
+
+
+def test_a_shipped_model_is_not_overwritten_either(flpn, folder, capsys, monkeypatch):
+    monkeypatch.setattr("flpn_tf.presets.assets_folder", lambda: folder)
+    shipped = folder / f"{ALIASES['flpn-mobile']}_{DEFAULT_FORMAT}.tflite"
+    shipped.write_bytes(b"shipped")
+    assert flpn(f"flpn-mobile people --json {shipped.name}") == 2
+    assert f"overwrite {shipped}" in capsys.readouterr().err
+    assert shipped.read_bytes() == b"shipped"
 
 
 def test_the_shipped_model_in_a_process_of_its_own(folder):

@@ -135,6 +135,15 @@ def test_a_json_says_what_was_measured(data, written):
     assert "PCK@0.2" not in result["metrics"]
 
 
+def test_poses_of_a_json_are_measured_as_they_are(data, written):
+    """Without OKS-NMS: the first pose is there twice, the second time a little off, and costs precision."""
+    poses = poses_of(content_of(data))
+    again = poses[0] | {"score": 0.9, "keypoints": [value + 0.01 for value in poses[0]["keypoints"]]}
+    result = evaluate(written([*poses, again]), data).result
+    assert result["poses"] == 9
+    assert result["metrics"]["AP"] == round(100 * (13 + 88 * 8 / 9) / 101, 4)
+
+
 def test_written_poses_measure_the_same(round_numbers, written, model_of):
     """A shift by less than half a heatmap pixel makes numbers in between."""
     model = model_of(KnowingBackend(shift=(5.3, -2)))
@@ -158,6 +167,16 @@ def test_boxes_of_a_detector(data, written, model_of):
     assert (result["boxes"], result["nms"], result["poses"]) == ("given.json", "oks", 8)
     assert result["boxes_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert result["left_out"] == {"of a category without keypoints": 1, "a box outside its photo": 1}
+
+
+def test_people_and_boxes_left_out_for_the_same_reason_are_both_counted(tmp_path, written, model_of):
+    content = synthetic_people.document(3)
+    boxes = boxes_of(content, [0.5] * 3)
+    boxes += [boxes[0] | {"bbox": [500, y, 10, 10]} for y in (500, 600)]
+    content["annotations"][2]["bbox"] = [500, 500, 10, 10]
+    folder = synthetic_people.write(tmp_path / "people", content)
+    result = evaluate(model_of(KnowingBackend()), folder, boxes=written(boxes)).result
+    assert sum(result["left_out"].values()) == 3
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.9, 50), (0.1, 100)])

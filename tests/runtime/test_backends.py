@@ -152,15 +152,24 @@ def test_a_network_in_memory(dots_keras, crops):
     np.testing.assert_array_equal(in_memory.keypoints, of_file.keypoints)
 
 
-def test_a_network_gives_the_same_whatever_the_number_of_crops():
+def test_a_network_gives_the_same_whatever_the_number_of_crops(monkeypatch):
+    """Though it sees few batch sizes, each of which it must be compiled for."""
     shape = (33, dot_model.HEIGHT, dot_model.WIDTH, 3)
     crops = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
-    backend = open_backend(DotNetwork())
+    network, sizes = DotNetwork(), []
+
+    def predict_on_batch(batch):
+        sizes.append(len(batch))
+        return DotNetwork.predict_on_batch(network, batch)
+
+    monkeypatch.setattr(network, "predict_on_batch", predict_on_batch)
+    backend = open_backend(network)
     alone = np.concatenate([backend.predict(crop[None]) for crop in crops])
-    for count in (0, 3, 32, 33):
+    for count in (0, 3, 5, 7, 32, 33):
         heatmaps = backend.predict(crops[:count])
         assert heatmaps.dtype == np.float32
         np.testing.assert_allclose(heatmaps, alone[:count], atol=1e-6)
+    assert set(sizes) == {1, 4, 8, 32}
 
 
 def test_a_keras_model_that_is_no_pose_network_is_refused(tmp_path):
