@@ -58,14 +58,14 @@ def read_people(data, images=None, split: str | None = None, findings: Findings 
     return read_coco(annotations, root, findings=findings)
 
 
-def locate(data, images=None) -> tuple[Path, Path | str]:
+def locate(data, images=None, split: str | None = None) -> tuple[Path, Path | str]:
     """The annotation file and the photos' folder of a data set, as `read_people` finds them."""
-    return _locate(Path(data), images, None)[:2]
+    return _locate(Path(data), images, split)[:2]
 
 
-def has_annotations(data, images=None) -> bool:
+def has_annotations(data, images=None, split: str | None = None) -> bool:
     """False of a COCO json of photos only, such as `image_info_test-dev2017.json`."""
-    annotations, _ = locate(data, images)
+    annotations, _ = locate(data, images, split)
     if not _first_bytes(annotations).startswith(b"{"):
         return True
     document = parse_json(read_annotations(annotations)[0], annotations)

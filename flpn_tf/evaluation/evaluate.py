@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from flpn_tf.evaluation.predict import predict_people
 from flpn_tf.presets import resolve_model
 from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.native_stderr import discard_native_stderr
+from flpn_tf.runtime.tensorflow_backends import missing_package
 from flpn_tf.skeleton import Skeleton
 
 GROUND_TRUTH = "gt"
@@ -163,8 +165,8 @@ class _Truth(NamedTuple):
 
 
 def _open_truth(data, images, split, dataset, own: bool, with_detections: bool, with_results: bool) -> _Truth:
-    if with_detections and not has_annotations(data, images):
-        people, coco = None, read_coco_photos(*locate(data, images))
+    if with_detections and not has_annotations(data, images, split):
+        people, coco = None, read_coco_photos(*locate(data, images, split))
     else:
         people = read_people(data, images, split)
         coco = people.coco
@@ -212,9 +214,13 @@ def _find(model, config, decode, threads, truth: _Truth, detections: Path | None
         records, boxes_sha256 = read_detections(detections, truth.coco, findings)
     path = Path(model)
     if path.name.endswith(WEIGHTS):
-        from flpn_tf.training.networks import load_weights
+        try:
+            with discard_native_stderr():
+                from flpn_tf.training.networks import load_weights
 
-        model = load_weights(path, config, truth.skeleton)
+                model = load_weights(path, config, truth.skeleton)
+        except ModuleNotFoundError as error:
+            raise missing_package(path, error) from error
     elif config is not None:
         raise InputError(f"only a {WEIGHTS} file needs a config. Received: {model}")
     else:
@@ -246,16 +252,20 @@ def _measure(
     truth: _Truth, poses: PoseSet, joints: list[int], own: bool, nms: str, facts: dict
 ) -> Evaluation:
     people, lengths = truth.people, truth.lengths
-    result = {"metrics": {}, "measure": None, "dataset": truth.dataset} | facts
+    result = {"metrics": {}, "measure": None, "errors": {}, "people": 0, "dataset": truth.dataset} | facts
     analysis = None
     if people is None:
         poses = poses.suppressed(nms, truth.skeleton.subset(joints).sigmas)
     else:
         counted = np.isfinite(lengths) if truth.dataset != "coco" else np.ones(len(people), bool)
-        left_out = facts.get("left_out", {}) | _counts(people.findings)
+        left_out = dict(Counter(facts.get("left_out", {})) + Counter(_counts(people.findings)))
         if not counted.all():
             left_out[f"no {_LENGTHS[truth.dataset]} to measure by"] = int((~counted).sum())
         people, found = of_joints(people, joints), poses
+        labelled = (truth_of(people)[..., 2] > 0).any(axis=1)
+        if (counted & ~labelled).any():
+            left_out["no labelled joint that the model has"] = int((counted & ~labelled).sum())
+        counted &= labelled
         if truth.dataset == "coco":
             metrics, poses = coco_metrics(people, poses, nms, lengths)
         else:

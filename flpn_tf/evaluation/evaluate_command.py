@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
-from flpn_tf.evaluation.evaluate import GROUND_TRUTH, evaluate
+from flpn_tf.data.sources import locate
+from flpn_tf.evaluation.evaluate import GROUND_TRUTH, WEIGHTS, evaluate
 from flpn_tf.evaluation.partial import SUFFIX
 from flpn_tf.evaluation.summary import about, errors, table
+from flpn_tf.presets import resolve_model
 from flpn_tf.runtime import files
 
 
@@ -29,7 +31,15 @@ def run(
     Raises:
         InputError: as `evaluate`, or an output that cannot be written or would overwrite another or an input.
     """
-    _check_outputs(model, data, options.get("boxes", GROUND_TRUTH), json_to, results, report)
+    if not str(model).endswith((WEIGHTS, ".json")):
+        model = resolve_model(model)
+    annotations, photos = locate(data, images, options.get("split"))
+    given = [model, data, annotations]
+    others = options.get("boxes"), options.get("config")
+    given += [path for path in others if path not in (None, GROUND_TRUTH)]
+    if report is not None and Path(photos, Path(report).name).exists():
+        files.check_apart(report, [Path(photos, Path(report).name)])
+    _check_outputs(given, json_to, results, report)
     found = evaluate(model, data, images, results=results, **options)
     if results is not None:
         files.write_atomically(results, found.poses_json().encode())
@@ -48,7 +58,7 @@ def run(
         print("\n".join(lines))
 
 
-def _check_outputs(model, data, boxes, json_to, results, report) -> None:
+def _check_outputs(given: list, json_to, results, report) -> None:
     files.check_json_output(json_to)
     if results is not None:
         files.check_writable(results, (".json",))
@@ -57,6 +67,5 @@ def _check_outputs(model, data, boxes, json_to, results, report) -> None:
 
         files.check_writable(report, SUFFIXES)
     outputs = [path for path in (json_to, results, report) if path not in (None, files.STANDARD_OUTPUT)]
-    inputs = [data, *((boxes,) if str(boxes) != GROUND_TRUTH else ())]
     for place, output in enumerate(outputs):
-        files.check_apart(output, [model, *inputs, *outputs[:place]])
+        files.check_apart(output, [*given, *outputs[:place]])

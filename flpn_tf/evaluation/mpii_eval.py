@@ -33,6 +33,8 @@ def head_lengths(people: People) -> np.ndarray:
 def mpii_metrics(people: People, keypoints: np.ndarray, lengths: np.ndarray) -> dict[str, float]:
     """PCKh@0.5: Head (its top), Shoulder, …, Ankle and Mean, and Mean@0.1; NaN of nobody.
 
+    That code's "Mean@0.1" is PCKh@0.11 (`pckAll[11]`); this is PCKh@0.1.
+
     Args:
         people: N records.
         keypoints: (N, K, 3), image pixels, the joints of the people's skeleton.

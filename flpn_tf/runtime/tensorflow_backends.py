@@ -8,10 +8,11 @@ from flpn_tf.errors import InputError
 from flpn_tf.spec import SPEC_FILE, PoseSpec
 
 _CHUNK = 32  # crops a call: bounds the memory of a crowded photo
-_TRAIN_PACKAGES = ("tensorflow", "keras", "jax")
+_TRAIN_PACKAGES = ("tensorflow", "keras", "jax", "yaml")
 
 
-def _missing(path, error: ModuleNotFoundError) -> Exception:
+def missing_package(path, error: ModuleNotFoundError) -> Exception:
+    """What to raise where a package that `path` needs is not installed; `error` itself of another package."""
     if (error.name or "").split(".")[0] not in _TRAIN_PACKAGES:
         return error
     return InputError(
@@ -41,7 +42,7 @@ class KerasBackend:
 
             self._network = load_network(network) if isinstance(network, str | Path) else network
         except ModuleNotFoundError as error:
-            raise _missing(network, error) from error
+            raise missing_package(network, error) from error
         self.spec: PoseSpec = self._network.pose_spec()
 
     def predict(self, crops: np.ndarray) -> np.ndarray:
@@ -83,7 +84,7 @@ class SavedModelBackend:
         try:
             import tensorflow as tf
         except ModuleNotFoundError as error:
-            raise _missing(path, error) from error
+            raise missing_package(path, error) from error
         try:
             self._loaded = tf.saved_model.load(str(path))
         except (ValueError, OSError) as error:
