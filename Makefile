@@ -28,7 +28,7 @@ test: .venv/.done  ## the test suite, a process a core
 	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/.done  ## the tests that `make test` leaves out
-	.venv/bin/python -m pytest -m slow
+	.venv/bin/python -m pytest -m slow -n auto --dist load
 
 test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 	$(PYTHON) -m venv .venv-lowest

@@ -47,9 +47,7 @@ def read_coco(annotations, images, findings: Findings | None = None) -> People:
     """
     source = Path(annotations)
     findings = Findings() if findings is None else findings
-    document, coco = _open(source, images, findings)
-    if not isinstance(document.get("annotations"), list):
-        raise InputError(f"{source}: is not a COCO json, the lists annotations are missing")
+    document, coco = _open(source, images, findings, ("images", "annotations", "categories"))
     if not coco.categories:
         raise InputError(f"{source}: no category with a `keypoints` list; is this a keypoints json?")
     records = []
@@ -73,14 +71,14 @@ def read_coco_photos(annotations, images) -> CocoSet:
     Raises:
         InputError: as `read_coco`.
     """
-    _, coco = _open(Path(annotations), images, Findings())
+    _, coco = _open(Path(annotations), images, Findings(), ("images", "categories"))
     return coco if coco.categories else coco._replace(skeleton=COCO_17, categories=(_PERSON,))
 
 
-def _open(source: Path, images, findings: Findings) -> tuple[dict, CocoSet]:
-    """The document of a json, and its photos."""
+def _open(source: Path, images, findings: Findings, lists: tuple[str, ...]) -> tuple[dict, CocoSet]:
+    """The document of a json, which has these lists, and its photos."""
     content, sha256 = read_annotations(source)
-    document = _check_document(parse_json(content, source), source)
+    document = _check_document(parse_json(content, source), lists, source)
     root, photos = photo_folder(images), {}
     for image_id, image, where in _entries(document["images"], f"{source}: image", findings):
         with findings.of_entry():
@@ -171,9 +169,8 @@ def photo_of(entry: dict, coco: CocoSet, where: str) -> tuple[int, CocoPhoto]:
     return image_id, coco.photos[image_id]
 
 
-def _check_document(document, path: Path) -> dict:
-    keys = ("images", "categories")
-    missing = [k for k in keys if not isinstance(document, dict) or not isinstance(document.get(k), list)]
+def _check_document(document, lists: tuple[str, ...], path: Path) -> dict:
+    missing = [k for k in lists if not isinstance(document, dict) or not isinstance(document.get(k), list)]
     if missing:
         raise InputError(f"{path}: is not a COCO json, the lists {', '.join(missing)} are missing")
     return document

@@ -296,6 +296,7 @@ def wait_for(process, folder, pattern):
     assert process.poll() is None, process.communicate()
 
 
+@pytest.mark.slow
 def test_processes_interrupted_and_killed(tmp_path):
     """Ctrl-C while the workers start, a kill while they write, then to the end."""
     folder = data_set(tmp_path / "data", people=4, copies=100)

@@ -88,6 +88,7 @@ def test_bias_and_valid_padding():
     assert difference(layer(x), expected) < 1e-5
 
 
+@pytest.mark.slow
 def test_all_of_this_without_onednn():
     """TensorFlow without oneDNN has no grouped gradient on CPU; the layer notices by itself."""
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":

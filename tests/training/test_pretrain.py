@@ -116,6 +116,7 @@ def test_the_log_measures_the_delivered_model(finished, discs):
     assert (found.argmax(axis=1) == labels).mean() == log(finished)[-1]["val_accuracy"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     small, finished, discs, tmp_path, monkeypatch, capsys
 ):

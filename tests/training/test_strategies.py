@@ -175,7 +175,12 @@ def test_the_reference_learns(one):
         assert found[-1] < 0.8 * found[0]
 
 
-@pytest.mark.parametrize("other", ["mirrored", "workers", "jax"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "other", ["mirrored", pytest.param("workers", marks=SLOW), pytest.param("jax", marks=SLOW)]
+)
 def test_frozen_batch_norm(one, other, request):
     folder = request.getfixturevalue(other)
     np.testing.assert_allclose(losses(folder, other, "frozen"), losses(one, "one", "frozen"), rtol=1e-4)

@@ -125,6 +125,7 @@ def test_interrupted_from_the_keyboard(folder):
     assert not list((folder / "run").glob(".*"))
 
 
+@pytest.mark.slow
 def test_flpn_learns_people_by_heart(tmp_path):
     """The shipped smoke config, from `flpn train` to `flpn evaluate`: 32 drawn people."""
     synthetic_people.write(tmp_path / "people", synthetic_people.document(people=32))
@@ -151,6 +152,7 @@ def steps_done(checkpoint):
         return 0
 
 
+@pytest.mark.slow
 def test_killed_at_random_steps_it_ends_as_if_it_had_not_been(folder):
     settings = TINY | {
         "schedule": TINY["schedule"] | {"epochs": 60, "ema": 0.9},
