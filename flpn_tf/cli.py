@@ -144,8 +144,8 @@ def evaluate(
         str | None, typer.Option(help="argmax, quarter or dark; default: the model's own.")
     ] = None,
     nms: Annotated[
-        str, typer.Option(help="oks, soft or none: what becomes of poses like a better one.")
-    ] = "oks",
+        str | None, typer.Option(help="oks (default), soft or none: what becomes of poses like a better one.")
+    ] = None,
     json: Annotated[str | None, typer.Option(help="Metrics: file, or - for standard output.")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Poses as COCO's evaluation server takes them, .json.")

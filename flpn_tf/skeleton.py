@@ -110,7 +110,8 @@ class Skeleton:
         Args:
             category: has ``keypoints`` (names); may have ``skeleton`` (limbs, 1-based) and ``name``.
             flip_pairs: 0-based; by default found from joint names that differ in left/right only.
-            sigmas: by default those of the known skeleton with the same joint names, else `DEFAULT_SIGMA`.
+            sigmas: by default those of the known skeleton with the same joint names, else COCO's of the
+                joints that it has, and `DEFAULT_SIGMA` of the others.
 
         Raises:
             InputError: no ``keypoints``, or a limb outside them.
@@ -125,7 +126,7 @@ class Skeleton:
         if flip_pairs is None:
             flip_pairs = known.flip_pairs if known else _pairs_from_names(names)
         if sigmas is None:
-            sigmas = known.sigmas if known else (DEFAULT_SIGMA,) * len(names)
+            sigmas = known.sigmas if known else _sigmas_by_name(names)
         try:
             limbs = tuple((_index(a) - 1, _index(b) - 1) for a, b in category.get("skeleton") or ())
         except (TypeError, ValueError) as error:

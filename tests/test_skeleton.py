@@ -182,3 +182,8 @@ def test_a_category_without_joints_is_refused(category):
 def test_limbs_of_a_category_are_not_truncated():
     with pytest.raises(InputError, match="1-based joints"):
         Skeleton.from_coco_category({"keypoints": ["a", "b"], "skeleton": [[1, 2.7]]})
+
+
+def test_a_joint_more_does_not_change_the_others_sigmas():
+    skeleton = Skeleton.from_coco_category({"keypoints": [*COCO_17.names, "tail"]})
+    assert skeleton.sigmas == (*COCO_17.sigmas, DEFAULT_SIGMA)

@@ -44,7 +44,7 @@ def load_weights(path, config, skeleton) -> PoseNetwork:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
-    config = path.parent / CONFIG if config is None else Path(config)
+    config = config_of(path, config)
     if not config.is_file():
         raise InputError(
             f"{path}: weights alone do not say which network they are of; give its training config. "
@@ -59,6 +59,11 @@ def load_weights(path, config, skeleton) -> PoseNetwork:
             f"({str(error).splitlines()[0]})"
         ) from error
     return network
+
+
+def config_of(path, config=None) -> Path:
+    """The config of a file of weights: that given, or `config.yaml` beside it."""
+    return Path(path).parent / CONFIG if config is None else Path(config)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ def parse_json(content: bytes, path: Path):
         InputError: it is not JSON, naming `path`.
     """
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not JSON ({error})") from error
 

@@ -19,6 +19,7 @@ from flpn_tf.data.records import CocoPhoto, CocoSet, People, PersonRecord, Uncou
 from flpn_tf.errors import InputError
 from flpn_tf.skeleton import COCO_17, Skeleton
 
+_LARGEST_ID = 2**63 - 1  # what arrays of ids can hold
 _PERSON = 1  # the category of people in COCO's own files
 
 
@@ -196,7 +197,7 @@ def _entries(entries: list, kind: str, findings: Findings):
     seen = set()
     for place, entry in enumerate(entries):
         entry_id = entry.get("id") if isinstance(entry, dict) else None
-        if type(entry_id) is not int:
+        if type(entry_id) is not int or abs(entry_id) > _LARGEST_ID:
             findings.error(
                 "bad id", f"{kind} number {place} needs a whole number as `id`. Received: {short(entry)}"
             )

@@ -18,6 +18,7 @@ from flpn_tf.data.findings import BadEntry, Findings
 from flpn_tf.data.records import CocoSet, PersonRecord
 from flpn_tf.errors import InputError
 
+_OTHER_CATEGORY = "of a category without keypoints"
 _DECIMALS = 3  # of a pixel; more than any network resolves
 
 
@@ -37,12 +38,12 @@ def read_detections(
         left out.
 
     Raises:
-        InputError: not such a file, a malformed value, an unknown photo, a box given twice or a missing
-            photo.
+        InputError: not such a file, a malformed value, an unknown photo, a box given twice, a missing
+            photo, or boxes of other categories only.
     """
     source = Path(detections)
     findings = Findings() if findings is None else findings
-    entries, sha256 = _read(source, "detections", "bbox")
+    entries, sha256 = _read(source, coco, "detections", "bbox")
     records, seen = [], {}
     for place, entry, where in entries:
         with findings.of_entry():
@@ -53,25 +54,31 @@ def read_detections(
     return existing_photos(records, source, findings), sha256
 
 
-def read_poses(results, coco: CocoSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+def read_poses(
+    results, coco: CocoSet, findings: Findings | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
     """The poses in the results of a pose network, this package's or another's.
 
     Args:
         results: json list of {image_id, category_id, keypoints, score}.
         coco: whose photos they are of.
+        findings: where those left out are kept.
 
     Returns:
         (P,) int64 image ids, (P, K, 3) keypoints (x, y, score), image pixels, (P,) scores, and the file's
         sha256; those of the categories with keypoints, in the file's order, P may be 0.
 
     Raises:
-        InputError: not such a file, a malformed value, an unknown photo, or a pose given twice.
+        InputError: not such a file, a malformed value, an unknown photo, a pose given twice, or poses of
+            other categories only.
     """
     source, count = Path(results), len(coco.skeleton)
-    entries, sha256 = _read(source, "poses", "keypoints")
+    findings = Findings() if findings is None else findings
+    entries, sha256 = _read(source, coco, "poses", "keypoints")
     image_ids, keypoints, scores, seen = [], [], [], {}
     for place, entry, where in entries:
         if entry.get("category_id") not in coco.categories:
+            findings.leave_out(_OTHER_CATEGORY, place)
             continue
         image_id, _ = photo_of(entry, coco, where)
         joints = numbers(
@@ -116,7 +123,7 @@ def poses_json(image_ids, keypoints, scores, category: int) -> str:
 def _read_detection(place: int, entry: dict, where: str, coco: CocoSet, findings: Findings):
     """The PersonRecord of one box, or None where the protocol leaves it out."""
     if entry.get("category_id") not in coco.categories:
-        return findings.leave_out("of a category without keypoints", place)
+        return findings.leave_out(_OTHER_CATEGORY, place)
     image_id, photo = photo_of(entry, coco, where)
     given = numbers(entry.get("bbox"), 4, "bad box", f"{where}: bbox")
     (score,) = numbers([entry.get("score")], 1, "bad score", f"{where}: score")
@@ -136,7 +143,7 @@ def _read_detection(place: int, entry: dict, where: str, coco: CocoSet, findings
     )
 
 
-def _read(path: Path, kind: str, value: str):
+def _read(path: Path, coco: CocoSet, kind: str, value: str):
     """[(place, entry, "file: entry number place")] of a results json, and its sha256."""
     content, sha256 = read_annotations(path)
     document = parse_json(content, path)
@@ -147,7 +154,14 @@ def _read(path: Path, kind: str, value: str):
         )
     if document and not any(value in entry for entry in document):
         raise InputError(
-            f"{path}: is no json of {kind}, no entry has {value}. Received: {short(sorted(document[0]))}"
+            f"{path}: is no json of {kind}, no entry has {value}. Received: {short(list(document[0]))}"
+        )
+    categories = {str(entry.get("category_id")) for entry in document}
+    if document and not any(entry.get("category_id") in coco.categories for entry in document):
+        wanted = ", ".join(map(str, coco.categories))
+        raise InputError(
+            f"{path}: none of its {kind} has the category_id {wanted} of the data set's people. "
+            f"Received: {short(sorted(categories))}"
         )
     one = kind.removesuffix("s")
     return [(place, entry, f"{path}: {one} number {place}") for place, entry in enumerate(document)], sha256

@@ -7,7 +7,7 @@ from flpn_tf.data.annotation_files import is_url, parse_json, photo_folder, read
 from flpn_tf.data.coco import read_coco
 from flpn_tf.data.findings import Findings
 from flpn_tf.data.lsp import read_lsp
-from flpn_tf.data.manifest import PREPARING, PreparedPeople, is_prepared, open_prepared
+from flpn_tf.data.manifest import MANIFEST, PREPARING, PreparedPeople, is_prepared, open_prepared
 from flpn_tf.data.matlab import is_mat, mat_variables
 from flpn_tf.data.mpii import read_mpii
 from flpn_tf.data.records import People
@@ -100,6 +100,8 @@ def _locate(source: Path, images, split: str | None) -> tuple[Path, Path | str, 
     if _is_folder(source):
         annotations, split = _annotations_of(source, split)
     root = _images_beside(annotations) if images is None else photo_folder(images)
+    if _is_file(source / MANIFEST):
+        raise InputError(f"{source}: is prepared for training only; give the data set that it was made from")
     if not _is_file(annotations) or not (is_url(root) or _is_folder(root)):
         raise InputError(
             f"{source}: a data set is a folder with annotations.json (COCO), a .mat of MPII or LSP, or "

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 
 import numpy as np
 
@@ -36,6 +37,38 @@ def keypoint_ap(people: People, keypoints, scores, image_ids=None) -> dict[str, 
         InputError: poses of another shape, not finite (COCOeval would take those for hits), or of unknown
             photos; or pycocotools is not installed.
     """
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator = _evaluator(people, keypoints, scores, image_ids)
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return {name: _percent(value) for name, value in zip(_PLACES, evaluator.stats, strict=True)}
+
+
+def ap_by_size(people: People, keypoints, scores, image_ids, edges) -> list[float | None]:
+    """AP of people whose area's root is between two of `edges`, as APM and APL are; each as of `keypoint_ap`.
+
+    Args:
+        people, keypoints, scores, image_ids: of `keypoint_ap`.
+        edges: rising, image pixels.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluator = _evaluator(people, keypoints, scores, image_ids)
+        sizes = list(itertools.pairwise(float(edge) ** 2 for edge in edges))
+        evaluator.params.areaRng, evaluator.params.areaRngLbl = sizes, [str(size) for size in sizes]
+        evaluator.evaluate()
+        evaluator.accumulate()
+    # (thresholds, recalls, categories, sizes, numbers of poses); -1 where there is nobody.
+    precision = evaluator.eval["precision"][:, :, 0, :, 0]
+    return [_percent(precision[..., size].mean()) for size in range(len(sizes))]
+
+
+def _percent(value: float) -> float | None:
+    return None if value == -1 else 100 * float(value)
+
+
+def _evaluator(people: People, keypoints, scores, image_ids):
+    """A COCOeval that has not run."""
     if image_ids is None:
         image_ids = [record.image_id for record in people.records]
     keypoints, scores = np.asarray(keypoints, np.float64), np.asarray(scores, np.float64)
@@ -59,21 +92,14 @@ def keypoint_ap(people: People, keypoints, scores, image_ids=None) -> dict[str, 
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = _indexed(COCO(), _truth(people))
-        if unknown := {pose["image_id"] for pose in poses} - truth.imgs.keys():
-            raise InputError(
-                f"{people.source}: has no such photos. Received: image ids {sorted(unknown)[:5]}"
-            )
-        # loadRes fails where there is nothing to load.
-        found = truth.loadRes(poses) if poses else _indexed(COCO(), truth.dataset | {"annotations": []})
-        evaluator = COCOeval(truth, found, "keypoints")
-        evaluator.params.kpt_oks_sigmas = np.array(people.skeleton.sigmas)
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
-    values = map(float, evaluator.stats)
-    return {name: None if value == -1 else 100 * value for name, value in zip(_PLACES, values, strict=True)}
+    truth = _indexed(COCO(), _truth(people))
+    if unknown := {pose["image_id"] for pose in poses} - truth.imgs.keys():
+        raise InputError(f"{people.source}: has no such photos. Received: image ids {sorted(unknown)[:5]}")
+    # loadRes fails where there is nothing to load.
+    found = truth.loadRes(poses) if poses else _indexed(COCO(), truth.dataset | {"annotations": []})
+    evaluator = COCOeval(truth, found, "keypoints")
+    evaluator.params.kpt_oks_sigmas = np.array(people.skeleton.sigmas)
+    return evaluator
 
 
 def needs_pycocotools() -> None:

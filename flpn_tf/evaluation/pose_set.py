@@ -36,6 +36,11 @@ class PoseSet:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def at(self, places) -> "PoseSet":
+        """The poses at these places."""
+        columns = self.image_ids, self.keypoints, self.scores, self.areas
+        return PoseSet(*(column[places] for column in columns))
+
     def of_joints(self, joints: list[int]) -> "PoseSet":
         """With these joints alone, in this order; scores stay those of whole poses."""
         return replace(self, keypoints=self.keypoints[:, joints])
@@ -64,5 +69,4 @@ class PoseSet:
                 lowered = self.scores[photo[places]]
             kept.append(photo[places])
             scores.append(lowered)
-        kept = np.concatenate(kept)
-        return PoseSet(self.image_ids[kept], self.keypoints[kept], np.concatenate(scores), self.areas[kept])
+        return replace(self.at(np.concatenate(kept)), scores=np.concatenate(scores))

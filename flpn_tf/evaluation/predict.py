@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from flpn_tf.data.entries import other_size
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.evaluation.partial import Partial
 from flpn_tf.evaluation.pose_set import PoseSet
@@ -43,7 +44,8 @@ def predict_people(
         joints' scores above 0.2.
 
     Raises:
-        InputError: a photo that cannot be read, or a box beside it, naming the photo.
+        InputError: a photo that cannot be read or is not of the size that its annotations say, or a box
+            beside it, naming the photo; or what `partial` holds is of something else.
     """
     keypoints = np.empty((len(records), len(estimator.skeleton), 3))
     scores = np.array([record.box_score for record in records], np.float64)
@@ -65,11 +67,11 @@ def predict_people(
                 done = batch.stop
                 progress.say(done, stderr)
                 if partial is not None and time.monotonic() - kept > _SECONDS_A_PART:
-                    partial.write(keypoints[:done], scores[:done], areas[:done])
+                    partial.write(stderr, keypoints[:done], scores[:done], areas[:done])
                     kept = time.monotonic()
         except BaseException:
             if partial is not None and done > first:
-                partial.write(keypoints[:done], scores[:done], areas[:done])
+                partial.write(stderr, keypoints[:done], scores[:done], areas[:done])
             raise
     image_ids = np.array([record.image_id for record in records], np.int64)
     return PoseSet(image_ids, keypoints, scores, areas)
@@ -96,8 +98,10 @@ def _crops(estimator: PoseEstimator, records: Sequence[PersonRecord]) -> Iterato
     """(crops, affines) of the people of each photo, in the records' order, made ahead by threads."""
 
     def read(people: list[PersonRecord]):
-        path = people[0].image
+        path, size = people[0].image, people[0].image_size
         image = read_image(path)
+        if size is not None and image.shape[1::-1] != tuple(size):
+            raise other_size(str(path), image.shape[:2], size[::-1])
         boxes = check_boxes([record.box for record in people], *image.shape[:2], str(path))
         return estimator.crops(image, boxes)
 

@@ -3,7 +3,9 @@
 import base64
 import html
 import io
+import itertools
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from flpn_tf.data.contact_sheet import contact_sheet, with_joints
 from flpn_tf.errors import InputError, printable
 from flpn_tf.evaluation.analysis import KINDS
+from flpn_tf.evaluation.coco_eval import ap_by_size
 from flpn_tf.evaluation.evaluate import Evaluation
 from flpn_tf.evaluation.summary import about, errors, number, table
 from flpn_tf.geometry import crop_affine, transform_points, warp
@@ -25,7 +28,7 @@ _WORST, _CASES_A_ROW = 12, 3
 _TILE = 200  # pixels, both sides
 _TILE_PADDING = 1.5  # of the box
 _BINS = 10
-_SIZES = (0, 32, 64, 96, 128, 192, 256, math.inf)  # pixels, the root of the area
+_SIZES = (0, 32, 64, 96, 128, 192, 256, 1e5)  # pixels, the root of the area
 _DPI = 110
 _LEGEND = (
     "orange: the person's left, blue: right, green: neither; "
@@ -49,21 +52,30 @@ def write_report(path, found: Evaluation) -> None:
     Raises:
         InputError: there is nothing to show, a photo cannot be read, or matplotlib is not installed.
     """
+    needs_matplotlib()
     if found.analysis is None:
         raise InputError("a report needs annotations to compare the poses with")
+    import matplotlib
+
     path = Path(path)
+    sheet = _worst_cases(found)
+    charts = [_joint_errors, _by_size, _calibration]
+    # Names of files and joints are no formulas, and may have letters that the font has not.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        page = _picture if path.suffix.lower() == ".png" else _page
+        content = page(found, charts, sheet)
+    write_atomically(path, content)
+
+
+def needs_matplotlib() -> None:
+    """Raises InputError where matplotlib is not installed."""
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
         raise InputError(
             f"a report needs {error.name}; install it with: pip install 'flpn-tf[evaluate]'"
         ) from error
-    sheet = _worst_cases(found)
-    charts = [_joint_errors, _by_size, _calibration]
-    if path.suffix.lower() == ".png":
-        write_atomically(path, _picture(found, charts, sheet))
-    else:
-        write_atomically(path, _page(found, charts, sheet).encode())
 
 
 def _picture(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
@@ -84,7 +96,7 @@ def _picture(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
     return _png(figure)
 
 
-def _page(found: Evaluation, charts: list, sheet: np.ndarray) -> str:
+def _page(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
     result = found.result
     metrics = "".join(f"<th>{html.escape(name)}</th>" for name in result["metrics"])
     values = "".join(f"<td>{number(value)}</td>" for value in result["metrics"].values())
@@ -107,11 +119,11 @@ def _page(found: Evaluation, charts: list, sheet: np.ndarray) -> str:
         f"<style>{_STYLE}</style>\n<h1>{html.escape(_title(found))}</h1>\n{facts}\n"
         f"<table><tr>{metrics}</tr><tr>{values}</tr></table>\n"
         f"<h2>Errors by joint</h2>\n{pictures[0]}\n"
-        f"<table><tr><th>% of the labelled joints of people found</th>{kinds}</tr>{rows}</table>\n"
+        f"<table><tr><th>% of the labelled joints of people with a pose</th>{kinds}</tr>{rows}</table>\n"
         f"<h2>By size</h2>\n{pictures[1]}\n<h2>Calibration</h2>\n{pictures[2]}\n"
         f"<h2>{html.escape(_worst_title(found))}</h2>\n"
         f"{_img(encode_picture(sheet, '.jpg'), 'the worst cases')}\n</html>\n"
-    )
+    ).encode()
 
 
 def _title(found: Evaluation) -> str:
@@ -121,7 +133,7 @@ def _title(found: Evaluation) -> str:
 def _facts(found: Evaluation) -> list[str]:
     missed = len(found.people) - len(found.analysis.people)
     stray = len(found.analysis.found) - len(found.analysis.poses)
-    facts = [*about(found.result), found.result["measure"], errors(found.result)]
+    facts = [*about(found.result), found.result["measure"], errors(found.result, len(found.analysis.people))]
     if missed or stray:
         facts.append(f"{missed} people without a pose, {stray} poses of nobody (OKS below 0.1)")
     return facts
@@ -142,27 +154,35 @@ def _joint_errors(axes, found: Evaluation) -> None:
         left += shares
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel("% of the labelled joints of people found")
+    axes.set_xlabel("% of the labelled joints of people with a pose")
     axes.set_title("Errors by joint")
     axes.legend(ncols=len(KINDS), loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
 
 
 def _by_size(axes, found: Evaluation) -> None:
-    """mean OKS, and AP, by the size of people"""
-    sides = np.sqrt([found.people.records[place].area for place in found.analysis.people])
+    """AP, or mean OKS, by the size of people"""
+    sides = np.sqrt([record.area for record in found.people.records])
     places = np.digitize(sides, _SIZES[1:-1])
-    labels = [f"{low}–{high}" for low, high in zip(_SIZES[:-2], _SIZES[1:-1], strict=True)]
-    labels.append(f"{_SIZES[-2]}+")
-    for place, label in enumerate(labels):
-        values = found.analysis.oks[places == place]
-        axes.bar(label, 100 * values.mean() if len(values) else 0, color="#3b6ea5")
-        axes.text(place, 101, len(values), ha="center", va="bottom", fontsize=8)
-    axes.set_ylim(0, 110)
-    axes.set_ylabel("mean OKS · 100")
-    axes.set_xlabel("root of the person's area, image pixels; above the bars: people")
-    metrics = found.result["metrics"]
-    ap = [f"{name} {number(metrics[name])}" for name in ("APM", "APL") if name in metrics]
-    axes.set_title(", ".join(["By size", *ap]))
+    labels = [f"{low}–{high}" for low, high in itertools.pairwise(_SIZES[:-1])] + [f"{_SIZES[-2]}+"]
+    if found.result["dataset"] == "coco":
+        poses = found.poses
+        values = ap_by_size(found.people, poses.keypoints, poses.scores, poses.image_ids, _SIZES)
+        axes.set_ylabel("AP")
+        axes.set_title("AP by size")
+    else:
+        analysis = found.analysis
+        values = [
+            100 * analysis.oks[places[analysis.people] == place].mean() if (places == place).any() else None
+            for place in range(len(labels))
+        ]
+        axes.set_ylabel("mean OKS · 100")
+        axes.set_title("OKS by size")
+    axes.bar(labels, [value or 0 for value in values], color="#3b6ea5")
+    for place, value in enumerate(values):
+        axes.text(place, (value or 0) + 1, number(value, 1), ha="center", va="bottom", fontsize=9)
+        axes.text(place, 111, (places == place).sum(), ha="center", va="top", fontsize=8)
+    axes.set_ylim(0, 112)
+    axes.set_xlabel("root of the person's area, image pixels; on top: people")
 
 
 def _calibration(axes, found: Evaluation) -> None:

@@ -14,10 +14,12 @@ def about(result: dict) -> list[str]:
     """Lines on what was measured, and how, of a `result` of `evaluate`."""
     settings = {key: result[key] for key in ("boxes", "flip", "decode", "nms") if result[key] is not None}
     settings |= {key: "on" if value else "off" for key, value in settings.items() if isinstance(value, bool)}
+    settings = settings or {"poses": result["model"]}
     how = ", ".join(f"{key}: {value}" for key, value in settings.items())
-    if not result["metrics"]:
-        return [printable(f"{result['poses']} poses, {how}; no annotations, so nothing is measured")]
-    lines = [f"{result['dataset']}, {result['people']} people, {result['poses']} poses, {how}"]
+    if result["metrics"]:
+        lines = [f"{result['dataset']}, {result['people']} people, {result['poses']} poses, {how}"]
+    else:
+        lines = [f"{result['poses']} poses, {how}; no annotations, so nothing is measured"]
     lines += [f"left out, {reason}: {count}" for reason, count in result["left_out"].items()]
     return [printable(line) for line in lines]
 
@@ -31,10 +33,11 @@ def table(result: dict) -> list[str]:
     ]
 
 
-def errors(result: dict) -> str:
-    """A line on what becomes of labelled joints."""
+def errors(result: dict, found: int) -> str:
+    """A line on what becomes of labelled joints, of the `found` people who have a pose."""
     kinds = result["errors"]["all"]
-    return "labelled joints of people found: " + ", ".join(
+    people = f"all {found}" if found == result["people"] else f"{found} of {result['people']}"
+    return f"labelled joints of {people} people: " + ", ".join(
         f"{kind} {number(share, 1)} %" for kind, share in kinds.items()
     )
 

@@ -48,6 +48,8 @@ def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> Path:
 
 def check_json_output(to: str | Path | None) -> None:
     """`check_writable` for a `--json` option: None, `STANDARD_OUTPUT` or the path of a file."""
+    if str(to) == STANDARD_OUTPUT and sys.stdout is None:
+        raise InputError("standard output is closed; give a file. Received: -")
     if to is not None and str(to) != STANDARD_OUTPUT:
         check_writable(to)
 

@@ -44,6 +44,7 @@ class KerasBackend:
         except ModuleNotFoundError as error:
             raise missing_package(network, error) from error
         self.spec: PoseSpec = self._network.pose_spec()
+        self._compiled: set[int] = set()
 
     def predict(self, crops: np.ndarray) -> np.ndarray:
         """``(N, H, W, 3)`` uint8 RGB → ``(N, h, w, K)`` float32 heatmaps."""
@@ -58,9 +59,13 @@ class KerasBackend:
     def _predict(self, crops: np.ndarray) -> np.ndarray:
         # The compiled function: some seconds at the first call of each batch size, so these are few, then far
         # faster than calling the network.
-        filled = np.zeros((1 << (len(crops) - 1).bit_length(), *crops.shape[1:]), np.float32)
-        filled[: len(crops)] = crops
-        return self._network.predict_on_batch(filled)[: len(crops)]
+        count = len(crops)
+        fitting = [size for size in self._compiled if count <= size <= 4 * count]
+        size = min(fitting, default=1 << (count - 1).bit_length())
+        self._compiled.add(size)
+        filled = np.zeros((size, *crops.shape[1:]), np.float32)
+        filled[:count] = crops
+        return self._network.predict_on_batch(filled)[:count]
 
 
 class SavedModelBackend:

@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from flpn_tf.data.records import People, PersonRecord
 from flpn_tf.errors import InputError
-from flpn_tf.evaluation.coco_eval import keypoint_ap
+from flpn_tf.evaluation.coco_eval import ap_by_size, keypoint_ap
 from flpn_tf.skeleton import COCO_17, Skeleton
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -286,3 +286,15 @@ def test_poses_of_unknown_photos_are_refused():
     one = people([[(10, 10, 2), (30, 10, 2)]], TWO_JOINTS)
     with pytest.raises(InputError, match=r"test.json: has no such photos. Received: image ids \[3, 5\]"):
         keypoint_ap(one, np.zeros((3, 2, 3)), np.ones(3), [5, 0, 3])
+
+
+def test_ap_by_size_is_apm_and_apl():
+    rng = np.random.default_rng(5)
+    crowd = random_people(COCO_17, rng, 60, photos=9)
+    poses, scores = poses_of(crowd, rng, noise=0.06), rng.uniform(size=60)
+    image_ids = [record.image_id for record in crowd.records]
+    whole = keypoint_ap(crowd, poses, scores)
+    medium, large, none = ap_by_size(crowd, poses, scores, image_ids, (32, 96, 1e5, 2e5))
+    assert medium == whole["APM"]
+    assert large == whole["APL"]
+    assert none is None

@@ -232,7 +232,8 @@ def test_the_result_says_what_was_measured(data, model_of):
     assert result.pop("measure").startswith("AP and AR over OKS 0.50 to 0.95")
     assert result == {
         **{"dataset": "coco", "boxes": "gt", "boxes_sha256": None, "flip": True, "decode": "quarter"},
-        **{"nms": "oks", "people": 8, "left_out": {}, "poses": 8, "unmatched": []},
+        **{"nms": "oks", "people": 8, "left_out": {}, "poses": 8, "unmatched": [], "config_sha256": None},
+        "sigmas": dict(zip(SKELETON.names, SKELETON.sigmas, strict=True)),
         **{"model": "m.tflite", "model_sha256": hashlib.sha256(b"model").hexdigest()},
         "data": "annotations.json",
         "data_sha256": hashlib.sha256((data / "annotations.json").read_bytes()).hexdigest(),
@@ -306,3 +307,19 @@ def test_missing_pycocotools_is_said_at_once(data, monkeypatch, model_of):
     with pytest.raises(InputError, match=r"pip install 'flpn-tf\[evaluate\]'"):
         evaluate(model_of(UnaskedBackend()), data)
     assert evaluate(model_of(KnowingBackend()), data, dataset="lsp").result["metrics"]["Mean"] == 100
+
+
+def test_errors_are_of_the_people_who_count(data, model_of, tmp_path):
+    """The one without a torso has a nose that is missed."""
+    content = json.loads((data / "annotations.json").read_text())
+    keypoints = content["annotations"][3]["keypoints"]
+    keypoints[0] += 300
+    keypoints[3 * SKELETON.names.index("left_shoulder") + 2] = 0
+    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    model = model_of(KnowingBackend())
+    found = evaluate(model, tmp_path / "annotations.json", data / "images", dataset="lsp")
+    assert found.result["people"] == len(found.people) == 7
+    assert found.result["left_out"] == {"no torso to measure by": 1}
+    assert found.result["errors"]["nose"]["good"] == 100
+    coco = evaluate(model, tmp_path / "annotations.json", data / "images")
+    assert coco.result["errors"]["nose"]["miss"] == 12.5

@@ -9,12 +9,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from knowing_backend import KnowingBackend
+from knowing_backend import KnowingBackend, UnaskedBackend
 from synthetic_people import SKELETON
 
 from flpn_tf import cli
 from flpn_tf.evaluation.evaluate import evaluate
-from flpn_tf.presets import ALIASES, DEFAULT_FORMAT, resolve_model
+from flpn_tf.presets import resolve_model
 
 
 @pytest.fixture
@@ -25,6 +25,12 @@ def folder(data, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "annotations.json").write_text(json.dumps(content))
         (tmp_path / name / "images").symlink_to(data / "images")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "images").symlink_to(data / "images")
+    halves = [
+        image | {"width": image["width"] / 2, "height": image["height"] / 2} for image in content["images"]
+    ]
+    (tmp_path / "half" / "annotations.json").write_text(json.dumps(content | {"images": halves}))
     del content["annotations"]
     (tmp_path / "photos" / "annotations.json").write_text(json.dumps(content))
     for name in ("spoilt", "small", "fewer"):
@@ -43,11 +49,13 @@ def folder(data, tmp_path):
         "nan": [pose | {"score": float("nan")}],
         "twice": [pose, pose],
         "object": {"a": 1},
+        "cats": [box | pose | {"category_id": 18}],
     }
     for name, value in jsons.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(value))
     (tmp_path / "broken.json").write_text("[{")
     (tmp_path / "c.yaml").write_text("{}")
+    (tmp_path / "c.json").write_text("{}")
     return tmp_path
 
 
@@ -77,7 +85,7 @@ def test_table_and_json(flpn, folder, capsys):
         "    100.00    100.00    100.00    100.00         -    100.00    100.00",
     ]
     assert lines[3].startswith(
-        "labelled joints of people found: good 100.0 %, jitter 0.0 %, inversion 0.0 %, "
+        "labelled joints of all 8 people: good 100.0 %, jitter 0.0 %, inversion 0.0 %, "
     )
     assert len(lines) == 4
     assert json.loads((folder / "r.json").read_text()) == evaluate("m.tflite", "people").result
@@ -117,7 +125,7 @@ def test_results_are_measured_again(flpn, folder, capsys):
     assert {pose["image_id"] for pose in poses} == set(range(100, 108))
     assert flpn("p.json people") == 0
     about, names, numbers, _ = capsys.readouterr().out.splitlines()
-    assert about == "coco, 8 people, 8 poses, boxes: p.json"
+    assert about == "coco, 8 people, 8 poses, poses: p.json"
     assert first == dict(zip(names.split(), numbers.split(), strict=True)) | {"PCK@0.2": first["PCK@0.2"]}
     assert not (folder / "p.json.partial").exists()
 
@@ -157,7 +165,7 @@ BAD_INPUT = [
     ("m.tflite people --config c.yaml", "only a .weights.h5 file needs a config"),
     ("m.tflite people --images nowhere", "nowhere"),
     ("m.tflite spoilt", "spoilt/images/5.png"),
-    ("m.tflite small", "small/images/5.png: box 0 must touch the 8x8 image"),
+    ("m.tflite small", "small/images/5.png: the photo is 8x8 upright, its annotations say 100x120"),
     ("m.tflite fewer", "1 of its 8 photos are missing, first fewer/images/5.png"),
     ("m.tflite people --boxes none.json", "none.json: cannot be read"),
     ("m.tflite people --boxes broken.json", "broken.json: is not JSON"),
@@ -170,19 +178,33 @@ BAD_INPUT = [
     ("nan.json people", "nan.json: pose number 0: score must be a finite number. Received: nan"),
     ("twice.json people", "twice.json: pose number 1: is the same as number 0"),
     ("boxes.json people", "boxes.json: is no json of poses"),
-    ("boxes.json people --flip", "boxes.json: holds poses; boxes, flip and decode are for a model"),
+    (
+        "boxes.json people --flip",
+        "boxes.json: holds poses; boxes, flip, decode, nms and config are for a model",
+    ),
     ("m.tflite people --json nowhere/r.json", "nowhere/r.json"),
     ("m.tflite people --results nowhere/p.json", "nowhere/p.json"),
     ("m.tflite people --results p.txt", "The output must end in .json. Received: p.txt"),
     ("m.tflite people --json p.json --results p.json", "overwrite p.json"),
-    ("m.tflite people --json m.tflite", "overwrite m.tflite"),
+    ("m.tflite people --json m.tflite", "The output must end in .json. Received: m.tflite"),
+    ("m.tflite people --json people/images/0.png", "The output must end in .json"),
+    ("m.tflite people --report people/images/0.png", "would overwrite a file among the photos"),
+    ("m.tflite people --report r.pdf", "The output must end in .html, .png. Received: r.pdf"),
+    ("m.tflite people --nms soft --dataset lsp", "nms is of the protocol coco. Received: soft, lsp"),
+    ("m.tflite photos --boxes boxes.json --results p.json --report r.png", "there is nothing to report"),
+    (
+        "cats.json people",
+        "none of its poses has the category_id 1 of the data set's people. Received: ['18']",
+    ),
+    ("m.tflite people --boxes cats.json", "none of its detections has the category_id 1"),
+    ("m.tflite half", "half/images/0.png: the photo is 100x120 upright, its annotations say 50x60"),
     ("m.tflite people --boxes boxes.json --json boxes.json", "overwrite boxes.json"),
     ("m.tflite people --boxes boxes.json --results boxes.json", "overwrite boxes.json"),
     ("twice.json people --results twice.json", "overwrite twice.json"),
     ("m.tflite people --json people/annotations.json", "overwrite people/annotations.json"),
     ("m.tflite people/annotations.json --json people/annotations.json", "overwrite people/annotations.json"),
     ("m.tflite people --results people/annotations.json", "overwrite people/annotations.json"),
-    ("w.weights.h5 people --config c.yaml --json c.yaml", "overwrite c.yaml"),
+    ("w.weights.h5 people --config c.json --json c.json", "overwrite c.json"),
     ("m.tflite people --threads 0", "--threads"),
 ]
 
@@ -204,15 +226,6 @@ def test_bad_input_is_one_line_and_writes_nothing(flpn, folder, capsys, text, me
     assert message in error
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert after == before | {folder / "m.tflite": b"model"}
-
-
-def test_a_shipped_model_is_not_overwritten_either(flpn, folder, capsys, monkeypatch):
-    monkeypatch.setattr("flpn_tf.presets.assets_folder", lambda: folder)
-    shipped = folder / f"{ALIASES['flpn-mobile']}_{DEFAULT_FORMAT}.tflite"
-    shipped.write_bytes(b"shipped")
-    assert flpn(f"flpn-mobile people --json {shipped.name}") == 2
-    assert f"overwrite {shipped}" in capsys.readouterr().err
-    assert shipped.read_bytes() == b"shipped"
 
 
 def test_the_shipped_model_in_a_process_of_its_own(folder):
@@ -237,3 +250,28 @@ def test_the_shipped_model_in_a_process_of_its_own(folder):
     assert result["model"] == resolve_model("flpn-mobile").name
     assert result["unmatched"] == []
     assert len(json.loads((folder / "p.json").read_text())) == 8
+
+
+def test_a_name_cannot_write_to_the_terminal(flpn, folder, capsys):
+    content = json.loads((folder / "people" / "annotations.json").read_text())
+    content["categories"][0]["keypoints"][0] = "\x1b[31mnose\nflpn: error: fake"
+    (folder / "people" / "annotations.json").write_text(json.dumps(content))
+    assert flpn("m.tflite people") == 0
+    error = capsys.readouterr().err
+    assert "left out, the model has no such joint: \\x1b[31mnose\\nflpn: error: fake\n" in error
+    assert "\x1b" not in error
+
+
+def test_standard_output_that_is_closed(flpn, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert flpn("m.tflite people --json -", UnaskedBackend()) == 2
+    assert "standard output is closed; give a file" in capsys.readouterr().err
+
+
+def test_a_report_that_fails_leaves_the_rest(flpn, folder, monkeypatch):
+    def fail(*arguments):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("flpn_tf.evaluation.report.write_atomically", fail)
+    assert flpn("m.tflite people --json r.json --results p.json --report r.png") == 2
+    assert {path.name for path in folder.glob("[pr].*")} == {"r.json", "p.json"}

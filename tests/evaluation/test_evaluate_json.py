@@ -128,7 +128,7 @@ def test_a_json_says_what_was_measured(data, written):
         key: result[key] for key in ("dataset", "boxes", "boxes_sha256", "flip", "decode", "nms", "model")
     }
     assert facts == {
-        **{"dataset": "coco", "boxes": "given.json", "boxes_sha256": None, "flip": None, "decode": None},
+        **{"dataset": "coco", "boxes": None, "boxes_sha256": None, "flip": None, "decode": None},
         **{"nms": None, "model": "given.json"},
     }
     assert result["model_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -238,9 +238,9 @@ def test_photos_without_annotations(data, tmp_path, written, model_of):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"boxes": "d.json"}, "holds poses; boxes, flip and decode are for a model"),
-        ({"flip_test": True}, "holds poses; boxes, flip and decode are for a model"),
-        ({"decode": "dark"}, "holds poses; boxes, flip and decode are for a model"),
+        ({"boxes": "d.json"}, "holds poses; boxes, flip, decode, nms and config are for"),
+        ({"flip_test": True}, "holds poses; boxes, flip, decode, nms and config are for"),
+        ({"decode": "dark"}, "holds poses; boxes, flip, decode, nms and config are for"),
         ({"dataset": "lsp"}, "is measured with one pose of each person"),
     ],
     ids=str,
@@ -248,3 +248,11 @@ def test_photos_without_annotations(data, tmp_path, written, model_of):
 def test_what_poses_cannot_have(data, written, options, message):
     with pytest.raises(InputError, match=message):
         evaluate(written(poses_of(content_of(data))), data, **options)
+
+
+def test_poses_of_other_categories_are_left_out(data, written):
+    poses = poses_of(content_of(data))
+    poses[2]["category_id"] = 18
+    result = evaluate(written(poses), data).result
+    assert result["left_out"] == {"of a category without keypoints": 1}
+    assert result["poses"] == 7

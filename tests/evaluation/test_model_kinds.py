@@ -71,13 +71,14 @@ def test_every_kind_of_file_measures_the_same(models, people):
     first = results["n.tflite"]
     assert 10 < first["metrics"]["AP"] < 90
     assert 10 < first["metrics"]["PCK@0.2"] < 90
-    own = ("metrics", "errors", "model", "model_sha256")
+    own = ("metrics", "errors", "model", "model_sha256", "config_sha256")
     for kind, result in results.items():
         assert result["metrics"] == pytest.approx(first["metrics"], abs=1e-2), kind
         assert result["errors"]["all"] == pytest.approx(first["errors"]["all"], abs=1e-2)
         assert {k: v for k, v in result.items() if k not in own} == {
             k: v for k, v in first.items() if k not in own
         }
+    assert [kind for kind, result in results.items() if result["config_sha256"]] == ["run/n.weights.h5"]
     assert len({result["model_sha256"] for result in results.values()}) == 4
     assert [result["model"] for result in results.values()] == [
         "n.keras",

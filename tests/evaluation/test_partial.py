@@ -8,6 +8,7 @@ import pytest
 from knowing_backend import KnowingBackend
 
 from flpn_tf import cli
+from flpn_tf.errors import InputError
 from flpn_tf.evaluation import predict
 from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.evaluation.partial import Partial
@@ -18,16 +19,23 @@ ARRAYS = np.arange(12.0).reshape(2, 2, 3), np.array([0.5, 0.25]), np.array([7.0,
 def test_what_is_written_is_read(tmp_path):
     partial = Partial(tmp_path / "r.json", {"model": "a"})
     assert partial.read() is None
-    partial.write(*ARRAYS)
+    partial.write(sys.stderr, *ARRAYS)
     for stored, array in zip(Partial(tmp_path / "r.json", {"model": "a"}).read(), ARRAYS, strict=True):
         np.testing.assert_array_equal(stored, array)
     assert [path.name for path in tmp_path.iterdir()] == ["r.json.partial"]
 
 
-def test_that_of_another_evaluation_is_not_gone_on_with(tmp_path, capsys):
-    Partial(tmp_path / "r.json", {"flip": True}).write(*ARRAYS)
-    assert Partial(tmp_path / "r.json", {"flip": False}).read() is None
-    assert "is of another evaluation; all poses are found anew" in capsys.readouterr().err
+def test_that_of_another_evaluation_is_refused(tmp_path):
+    Partial(tmp_path / "r.json", {"flip": True}).write(sys.stderr, *ARRAYS)
+    with pytest.raises(
+        InputError, match=r"r\.json\.partial: holds poses of another model, data set or option"
+    ):
+        Partial(tmp_path / "r.json", {"flip": False}).read()
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path, capsys):
+    Partial(tmp_path / "nowhere" / "r.json", {}).write(sys.stderr, *ARRAYS)
+    assert "r.json.partial cannot be written (No such file or directory)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"x" * 100])
@@ -67,8 +75,8 @@ def test_only_the_rest_is_found_and_the_numbers_are_the_same(data, model_of, mon
     assert found.result == whole.result
     np.testing.assert_array_equal(found.poses.keypoints, whole.poses.keypoints)
     # Another rule would give other poses.
-    evaluate(model_of(interrupted), data, results=results, decode="argmax")
-    assert interrupted.seen == 16
+    with pytest.raises(InputError, match="of another model"):
+        evaluate(model_of(interrupted), data, results=results, decode="argmax")
 
 
 def test_the_command_removes_it(data, model_of, monkeypatch, tmp_path):

@@ -98,12 +98,14 @@ def test_the_worst_come_first(data, model_of, tmp_path, monkeypatch):
     assert captions[:2] == ["OKS 0.00 5.png", f"found, score {found.poses.scores[5]:.2f}"]
 
 
+@pytest.mark.filterwarnings("error")
 def test_names_of_files_are_text(data, model_of, tmp_path):
-    path = model_of(KnowingBackend()).rename(tmp_path / "<script>&.tflite")
+    path = model_of(KnowingBackend()).rename(tmp_path / "<script>& m$\\frac$模.tflite")
     write_report(tmp_path / "r.html", evaluate(path, data))
+    write_report(tmp_path / "r.png", evaluate(path, data))
     text = (tmp_path / "r.html").read_text()
     assert "<script" not in text
-    assert "<script>&.tflite on annotations.json" in Page(text).text
+    assert "<script>& m$\\frac$模.tflite on annotations.json" in Page(text).text
 
 
 def test_nobody_found(data, tmp_path):
