@@ -4,8 +4,8 @@ python benchmarks/evaluation.py [DATA]
 
 1. `evaluate` of 1,000 people of DATA, a COCO-format folder whose people are repeated to that number: how much
    of its time passes inside the network. FLPN-50 (256x192, weights drawn at random) as `.tflite` and as
-   `.keras`, and the shipped model. Loading the model, reading annotations and photos and AP are all counted, and
-   so is, as no work of the network's, compiling the function of a `.keras` file.
+   `.keras`, and the shipped model. Loading the model, reading annotations and photos and AP are all counted,
+   and so is, as no work of the network's, compiling the function of a `.keras` file.
 2. Decoding, affines and OKS-NMS of 1,000 people on one core, without any network.
 """
 
