@@ -52,6 +52,10 @@ def resolve_model(name: str | Path) -> Path:
     for stem in (preset, f"{preset}_{DEFAULT_FORMAT}"):
         if stem in shipped:
             return assets_folder() / f"{stem}.tflite"
+    if str(name) and os.path.isfile(path / "model.keras"):  # noqa: PTH113
+        raise InputError(
+            f"The folder is a training run; give {path / 'model.keras'}. Received: {str(name)!r}"
+        )
     if str(name) and os.path.isdir(path):  # noqa: PTH112
         raise InputError(f"The folder is no SavedModel: it has no saved_model.pb. Received: {str(name)!r}")
     known = [alias for alias, of in ALIASES.items() if f"{of}_{DEFAULT_FORMAT}" in shipped] + shipped

@@ -77,3 +77,9 @@ def test_names_too_long_and_empty_are_refused(shelf, tmp_path, monkeypatch):
     for name in ("", "x" * 300):
         with pytest.raises(InputError, match="No model of that name"):
             presets.resolve_model(name)
+
+
+def test_a_training_run_is_told_from_a_saved_model(tmp_path):
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(InputError, match=r"is a training run; give .*model\.keras\. Received: "):
+        presets.resolve_model(tmp_path)

@@ -20,11 +20,12 @@ from flpn_tf.evaluation.joints import joint_pairs, of_joints, truth_of
 from flpn_tf.evaluation.lsp_eval import LSP_MEASURE, lsp_metrics
 from flpn_tf.evaluation.metrics import coco_metrics
 from flpn_tf.evaluation.mpii_eval import MPII_MEASURE, mpii_metrics
+from flpn_tf.evaluation.pck import PCK
 from flpn_tf.evaluation.pose_set import PoseSet, check_nms
 from flpn_tf.evaluation.truth import LENGTHS, Truth, open_truth
 
 MEASURES = {
-    "coco": "AP and AR over OKS 0.50 to 0.95; with ground-truth boxes PCK@0.2 of the torso",
+    "coco": "AP and AR over OKS 0.50 to 0.95",
     "mpii": MPII_MEASURE,
     "lsp": LSP_MEASURE,
 }
@@ -105,10 +106,11 @@ def evaluate(
     Returns:
         Its `result` is {"metrics", "measure", "errors", "people", "poses", "left_out", "dataset", "boxes",
         "boxes_sha256", "flip", "decode", "model", "model_sha256", "config_sha256", "nms", "data",
-        "data_sha256", "sigmas", "unmatched"}. Metrics are 0–100, None where there is nothing to measure.
-        "people" are those counted; "left_out" is how many people, boxes and poses are not, and why; "errors"
-        are `Analysis.shares`; "sigmas" those of OKS by joint; "unmatched" the data's joints that the model
-        has not. Of poses from a json "boxes", "flip", "decode" and "nms" are None.
+        "data_sha256", "sigmas", "unmatched", "unmeasured"}. Metrics are 0–100, None where there is nothing to
+        measure. "people" are those counted; "left_out" is how many people, boxes and poses are not, and why;
+        "errors" are `Analysis.shares`; "sigmas" those of OKS by joint; "unmatched" the data's joints that the
+        model has not, "unmeasured" the model's that the data have not. Of poses from a json "boxes", "flip",
+        "decode" and "nms" are None.
 
     Raises:
         InputError: a bad model, data set, box, pose or option, naming which; skeletons that share fewer than
@@ -149,10 +151,11 @@ def _measure(truth: Truth, found: Found, own: bool, nms: str) -> Evaluation:
         "dataset": truth.dataset,
         **found.facts,
         "nms": nms if truth.dataset == "coco" and found.facts["boxes"] else None,
-        "data": truth.source.source.name,
+        "data": "/".join(truth.source.source.absolute().parts[-2:]),
         "data_sha256": truth.source.sha256,
         "sigmas": dict(zip(shared.names, shared.sigmas, strict=True)),
-        "unmatched": [name for place, name in enumerate(truth.skeleton.names) if place not in set(joints)],
+        "unmatched": list(truth.skeleton.unmatched(found.skeleton)),
+        "unmeasured": list(found.skeleton.unmatched(truth.skeleton)),
     }
     category = truth.coco.categories[0] if truth.coco else _PERSON
     if truth.people is None:
@@ -170,13 +173,20 @@ def _measure(truth: Truth, found: Found, own: bool, nms: str) -> Evaluation:
     analysis = analyse(people, poses.at(counted) if own else kept, own)
     result |= {
         "metrics": metrics,
-        "measure": MEASURES[truth.dataset],
+        "measure": _measure_of(truth, metrics),
         "errors": analysis.shares(shared.names),
         "people": len(people),
         "poses": len(kept),
         "left_out": dict(Counter(left_out) + Counter(result["left_out"])),
     }
     return Evaluation(_plain(result), people, kept, analysis, category)
+
+
+def _measure_of(truth: Truth, metrics: dict) -> str:
+    measure = MEASURES[truth.dataset]
+    if truth.dataset == "coco" and PCK in metrics:
+        measure += f"; {PCK} of the torso, of the {np.isfinite(truth.lengths).sum()} people who have one"
+    return measure
 
 
 def _counted(truth: Truth, people: People) -> tuple[np.ndarray, dict[str, int]]:

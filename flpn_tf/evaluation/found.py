@@ -1,7 +1,6 @@
 """The poses to measure: a model's, or those of a json."""
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from flpn_tf.data.coco_results import read_detections, read_poses
 from flpn_tf.data.findings import Findings
-from flpn_tf.errors import InputError, printable
+from flpn_tf.errors import InputError
 from flpn_tf.evaluation.joints import joint_pairs
 from flpn_tf.evaluation.partial import Partial
 from flpn_tf.evaluation.pose_set import PoseSet
@@ -81,11 +80,10 @@ def poses_of_model(
     path = model_path(model)
     estimator, config_sha256 = _open(path, config, decode, threads, truth.skeleton)
     joint_pairs(truth.skeleton, estimator.skeleton)  # refuses before hours are spent
-    if unmatched := truth.skeleton.unmatched(estimator.skeleton):
-        names = printable(", ".join(unmatched))
-        if results is not None:
-            raise InputError(f"{path}: results need every joint of the data set; the model has no {names}")
-        print(f"left out, the model has no such joint: {names}", file=sys.stderr)
+    unmatched = truth.skeleton.unmatched(estimator.skeleton)
+    if unmatched and results is not None:
+        names = ", ".join(unmatched)
+        raise InputError(f"{path}: results need every joint of the data set; the model has no {names}")
     facts = {
         "boxes": name,
         "boxes_sha256": boxes_sha256,

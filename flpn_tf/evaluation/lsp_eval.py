@@ -6,7 +6,9 @@ from flpn_tf.data.records import People
 from flpn_tf.evaluation.joints import truth_of
 from flpn_tf.evaluation.pck import THRESHOLD, part_columns, pck
 
-LSP_MEASURE = "PCK@0.2 of the torso, left shoulder to right hip; Mean@0.1 at half of that"
+LSP_MEASURE = (
+    "PCK@0.2 of the torso (left shoulder to right hip), Mean of all labelled joints; Mean@0.1 at half"
+)
 _HEAD = ("head_top", "neck")
 
 

@@ -7,7 +7,7 @@ from flpn_tf.errors import InputError
 from flpn_tf.evaluation.joints import truth_of
 from flpn_tf.evaluation.pck import part_columns, pck
 
-MPII_MEASURE = "PCKh@0.5; Mean@0.1 is PCKh@0.1; means without pelvis and thorax"
+MPII_MEASURE = "PCKh@0.5; Mean@0.1 is PCKh@0.1; means of all labelled joints but pelvis and thorax"
 _HEAD_PER_DIAGONAL = 0.6  # the head's length in diagonals of its box
 _HEAD = ("head_top",)
 _NOT_IN_MEAN = ("pelvis", "thorax")

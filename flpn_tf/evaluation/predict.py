@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,7 @@ def predict_people(
         first = len(earlier[0])
         for array, part in zip((keypoints, scores, areas), earlier, strict=True):
             array[:first] = part
+        print(f"{first} of {len(records)} people were found before", file=sys.stderr)
     done, progress, kept = first, _Progress(first, len(records)), time.monotonic()
     with discard_native_stderr() as stderr:
         try:
@@ -72,6 +74,9 @@ def predict_people(
         except BaseException:
             if partial is not None and done > first:
                 partial.write(stderr, keypoints[:done], scores[:done], areas[:done])
+                print(
+                    f"flpn: {done} of {len(records)} people are kept; the same command goes on", file=stderr
+                )
             raise
     image_ids = np.array([record.image_id for record in records], np.int64)
     return PoseSet(image_ids, keypoints, scores, areas)

@@ -25,13 +25,19 @@ from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD
 SUFFIXES = (".html", ".png")
 _COLOURS = ("#4c9f70", "#f2c14e", "#f78154", "#b5446e", "#5b5b66")  # of KINDS
 _WORST, _CASES_A_ROW = 12, 3
+_LABELLED = 0.5  # share of the joints of a person who is shown first
 _TILE = 200  # pixels, both sides
 _TILE_PADDING = 1.5  # of the box
 _BINS = 10
 _SIZES = (0, 32, 64, 96, 128, 192, 256, 1e5)  # pixels, the root of the area
 _DPI = 110
+_TERMS = (
+    "good: as near as people label it; jitter: near; inversion: on the same person's other side (left and "
+    "right mixed up);",
+    "swap: on another person; miss: on nobody's. OKS: likeness of a pose and the truth, 1 is the same.",
+)
 _LEGEND = (
-    "orange: the person's left, blue: right, green: neither; "
+    "orange: the person's left, blue: right, green: neither; black inside: hidden; "
     f"found joints of a score up to {KEYPOINT_THRESHOLD} are not shown"
 )
 
@@ -79,9 +85,9 @@ def needs_matplotlib() -> None:
 
 
 def _picture(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
-    figure = _figure(14, 11.4 + 14 * sheet.shape[0] / sheet.shape[1])
+    figure = _figure(14, 11.9 + 14 * sheet.shape[0] / sheet.shape[1])
     top, middle, bottom = figure.subfigures(
-        3, 1, height_ratios=(2, 9.4, 14 * sheet.shape[0] / sheet.shape[1])
+        3, 1, height_ratios=(2.5, 9.4, 14 * sheet.shape[0] / sheet.shape[1])
     )
     lines = [_title(found), *_facts(found), *table(found.result)]
     top.text(0.02, 0.9, "\n".join(lines), va="top", fontsize=11, family="monospace")
@@ -133,15 +139,25 @@ def _title(found: Evaluation) -> str:
 def _facts(found: Evaluation) -> list[str]:
     missed = len(found.people) - len(found.analysis.people)
     stray = len(found.analysis.found) - len(found.analysis.poses)
-    facts = [*about(found.result), found.result["measure"], errors(found.result, len(found.analysis.people))]
+    facts = [*about(found.result), errors(found.result, len(found.analysis.people)), *_TERMS]
     if missed or stray:
         facts.append(f"{missed} people without a pose, {stray} poses of nobody (OKS below 0.1)")
     return facts
 
 
+def _worst(found: Evaluation) -> np.ndarray:
+    """Places in the analysis, the worst first."""
+    analysis = found.analysis
+    # One or two joints at a photo's edge say little.
+    telling = (analysis.kinds >= 0).sum(axis=1) >= _LABELLED * analysis.kinds.shape[1]
+    return np.lexsort((analysis.oks, ~telling))[:_WORST]
+
+
 def _worst_title(found: Evaluation) -> str:
-    shown = min(_WORST, len(found.analysis.oks))
-    return f"The {shown} poses of the lowest OKS, each beside the truth"
+    return (
+        f"The {len(_worst(found))} poses of the lowest OKS, each behind the truth; people with half of "
+        "their joints labelled come first"
+    )
 
 
 def _joint_errors(axes, found: Evaluation) -> None:
@@ -205,7 +221,7 @@ def _calibration(axes, found: Evaluation) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("score of the pose")
     axes.set_ylabel("OKS")
-    axes.set_title("Calibration")
+    axes.set_title("Calibration: what a score is worth")
     if bins:
         axes.legend(frameon=False)
 
@@ -213,7 +229,7 @@ def _calibration(axes, found: Evaluation) -> None:
 def _worst_cases(found: Evaluation) -> np.ndarray:
     """A contact sheet, uint8 RGB."""
     analysis, people = found.analysis, found.people
-    worst = np.argsort(analysis.oks, kind="stable")[:_WORST]
+    worst = _worst(found)
     captions, tiles = [], []
     for case in worst.tolist():
         record = people.records[analysis.people[case]]
@@ -223,8 +239,12 @@ def _worst_cases(found: Evaluation) -> np.ndarray:
         affine = crop_affine(record.box, _TILE, _TILE, _TILE_PADDING)
         crop = warp(photo, affine, _TILE, _TILE)
         for name, joints, caption in (
-            ("truth", record.keypoints, f"OKS {analysis.oks[case]:.2f} {Path(record.image).name}"),
-            ("found", analysis.found.keypoints[pose], f"found, score {analysis.found.scores[pose]:.2f}"),
+            ("truth", record.keypoints, f"truth, OKS {analysis.oks[case]:.2f}"),
+            (
+                "found",
+                analysis.found.keypoints[pose],
+                f"{Path(record.image).stem[-12:]}, score {analysis.found.scores[pose]:.2f}",
+            ),
         ):
             points = np.array(joints, np.float64)
             points[:, :2] = transform_points(points[:, :2], affine)

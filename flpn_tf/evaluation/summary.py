@@ -8,6 +8,7 @@ _COLUMNS = {
     "mpii": ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean", "Mean@0.1"),
 }
 _COLUMNS["lsp"] = _COLUMNS["mpii"]
+_HAS = {"model": "has", "data": "have"}
 
 
 def about(result: dict) -> list[str]:
@@ -21,6 +22,11 @@ def about(result: dict) -> list[str]:
     else:
         lines = [f"{result['poses']} poses, {how}; no annotations, so nothing is measured"]
     lines += [f"left out, {reason}: {count}" for reason, count in result["left_out"].items()]
+    for who, joints in (("model", result["unmatched"]), ("data", result["unmeasured"])):
+        if joints:
+            lines.append(f"left out, joints that the {who} {_HAS[who]} not: {', '.join(joints)}")
+    if result["measure"]:
+        lines.append(result["measure"])
     return [printable(line) for line in lines]
 
 

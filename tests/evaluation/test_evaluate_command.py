@@ -79,15 +79,16 @@ def flpn(folder, monkeypatch, model_of):
 def test_table_and_json(flpn, folder, capsys):
     assert flpn("m.tflite people --json r.json") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "coco, 8 people, 8 poses, boxes: gt, flip: off, decode: dark, nms: oks",
+        "AP and AR over OKS 0.50 to 0.95; PCK@0.2 of the torso, of the 8 people who have one",
         "        AP      AP50      AP75       APM       APL        AR   PCK@0.2",
         "    100.00    100.00    100.00    100.00         -    100.00    100.00",
     ]
-    assert lines[3].startswith(
+    assert lines[4].startswith(
         "labelled joints of all 8 people: good 100.0 %, jitter 0.0 %, inversion 0.0 %, "
     )
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert json.loads((folder / "r.json").read_text()) == evaluate("m.tflite", "people").result
 
 
@@ -103,7 +104,8 @@ def test_lsp_table(flpn, capsys):
     assert flpn("m.tflite people --dataset lsp --flip") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "lsp, 8 people, 8 poses, boxes: gt, flip: on, decode: dark"
-    columns = dict(zip(lines[1].split(), lines[2].split(), strict=True))
+    assert lines[1].startswith("PCK@0.2 of the torso")
+    columns = dict(zip(lines[2].split(), lines[3].split(), strict=True))
     assert list(columns) == ["Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean", "Mean@0.1"]
     assert columns["Head"] == columns["Wrist"] == "-"
 
@@ -117,14 +119,14 @@ def test_the_annotation_file_and_the_photos_folder_apart(flpn, folder, capsys):
 def test_results_are_measured_again(flpn, folder, capsys):
     moved = np.random.default_rng(0).normal(scale=4, size=(7, 2))
     assert flpn("m.tflite people --results p.json", KnowingBackend(shift=moved)) == 0
-    _, names, numbers, _ = capsys.readouterr().out.splitlines()
+    _, _, names, numbers, _ = capsys.readouterr().out.splitlines()
     first = dict(zip(names.split(), numbers.split(), strict=True))
     assert 10 < float(first["AP"]) < 100
     poses = json.loads((folder / "p.json").read_text())
     assert {len(pose["keypoints"]) for pose in poses} == {21}
     assert {pose["image_id"] for pose in poses} == set(range(100, 108))
     assert flpn("p.json people") == 0
-    about, names, numbers, _ = capsys.readouterr().out.splitlines()
+    about, _, names, numbers, _ = capsys.readouterr().out.splitlines()
     assert about == "coco, 8 people, 8 poses, poses: p.json"
     assert first == dict(zip(names.split(), numbers.split(), strict=True)) | {"PCK@0.2": first["PCK@0.2"]}
     assert not (folder / "p.json.partial").exists()
@@ -257,9 +259,9 @@ def test_a_name_cannot_write_to_the_terminal(flpn, folder, capsys):
     content["categories"][0]["keypoints"][0] = "\x1b[31mnose\nflpn: error: fake"
     (folder / "people" / "annotations.json").write_text(json.dumps(content))
     assert flpn("m.tflite people") == 0
-    error = capsys.readouterr().err
-    assert "left out, the model has no such joint: \\x1b[31mnose\\nflpn: error: fake\n" in error
-    assert "\x1b" not in error
+    out, error = capsys.readouterr()
+    assert "left out, joints that the model has not: \\x1b[31mnose\\nflpn: error: fake\n" in out
+    assert "\x1b" not in out + error
 
 
 def test_standard_output_that_is_closed(flpn, capsys, monkeypatch):

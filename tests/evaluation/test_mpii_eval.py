@@ -121,7 +121,7 @@ def test_the_truth_is_100(data, model_of):
     assert list(result["metrics"]) == ["Head", *PAIRS, "Mean", "Mean@0.1"]
     assert result["errors"]["all"]["good"] == 100
     assert result["measure"].startswith("PCKh@0.5")
-    assert (result["dataset"], result["data"], result["boxes"]) == ("mpii", "mpii.mat", "gt")
+    assert (result["dataset"], result["data"], result["boxes"]) == ("mpii", f"{data.name}/mpii.mat", "gt")
 
 
 def test_against_numpy(data, model_of):
@@ -148,7 +148,7 @@ def test_the_usual_jsons_give_the_same(data, json_data, model_of, tmp_path):
     model = model_of(KnowingBackend(MPII_16, shift=shift))
     result = evaluate(model, json_data, split="valid").result
     assert result["metrics"] == evaluate(model, data).result["metrics"]
-    assert (result["data"], result["people"], result["left_out"]) == ("valid.json", PEOPLE - 1, {})
+    assert (result["data"], result["people"], result["left_out"]) == ("annot/valid.json", PEOPLE - 1, {})
     # gt_train.mat is not there.
     with pytest.raises(InputError, match=r"train\.json: has no head boxes"):
         evaluate(model, json_data, split="train")

@@ -95,7 +95,7 @@ def test_the_worst_come_first(data, model_of, tmp_path, monkeypatch):
     )
     write_report(tmp_path / "r.html", analysed)
     captions = [column[0][0] for column in sheets[0]]
-    assert captions[:2] == ["OKS 0.00 5.png", f"found, score {found.poses.scores[5]:.2f}"]
+    assert captions[:2] == ["truth, OKS 0.00", f"5, score {found.poses.scores[5]:.2f}"]
 
 
 @pytest.mark.filterwarnings("error")
@@ -105,7 +105,7 @@ def test_names_of_files_are_text(data, model_of, tmp_path):
     write_report(tmp_path / "r.png", evaluate(path, data))
     text = (tmp_path / "r.html").read_text()
     assert "<script" not in text
-    assert "<script>& m$\\frac$模.tflite on annotations.json" in Page(text).text
+    assert "<script>& m$\\frac$模.tflite on people/annotations.json" in Page(text).text
 
 
 def test_nobody_found(data, tmp_path):
