@@ -199,7 +199,8 @@ def _entries(entries: list, kind: str, findings: Findings):
         entry_id = entry.get("id") if isinstance(entry, dict) else None
         if type(entry_id) is not int or abs(entry_id) > _LARGEST_ID:
             findings.error(
-                "bad id", f"{kind} number {place} needs a whole number as `id`. Received: {short(entry)}"
+                "bad id",
+                f"{kind} number {place} needs a whole number of 64 bits as `id`. Received: {short(entry)}",
             )
         elif entry_id in seen:
             findings.error("duplicate id", f"{kind} ids must be unique. Received: {entry_id} twice")

@@ -44,7 +44,6 @@ from flpn_tf.runtime.files import write_atomically
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 TEMPORARY = ".flpn."  # begins the names of what the next call, or the end, removes
-_IDS = 1 << 63
 
 Photo = list[PersonRecord]  # the people of one record
 
@@ -180,9 +179,6 @@ def encode_photo(photo: Photo, options: StoredPhoto, read: Callable = read_photo
         content = read(source)
     except OSError as error:
         raise BadEntry("bad photo", f"Cannot read the image {source}: {error.strerror}") from error
-    for number in (photo[0].image_id, *(person.person_id for person in photo)):
-        if not -_IDS <= number < _IDS:
-            raise BadEntry("bad id", f"{source}: an id must be a number of 64 bits. Received: {number}")
     encoded, people = store(content, photo, options)
     if encoded is content and not _tensorflow_decodes(encoded):
         encoded, people = store(content, photo, options, keep_bytes=False)

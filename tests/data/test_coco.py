@@ -121,8 +121,14 @@ BAD = {
         lambda content: content["categories"].append({"id": 2, "keypoints": ["nose", "tail"]}),
         "name different keypoints",
     ),
-    "an image is a number": (replaced("images", [5]), "image number 0 needs a whole number as `id`"),
-    "an image without id": (without("images", "id"), "image number 0 needs a whole number as `id`"),
+    "an image is a number": (
+        replaced("images", [5]),
+        "image number 0 needs a whole number of 64 bits as `id`",
+    ),
+    "an image without id": (
+        without("images", "id"),
+        "image number 0 needs a whole number of 64 bits as `id`",
+    ),
     "an image without width": (without("images", "width"), "image 100: width and height"),
     "an image without height": (without("images", "height"), "image 100: width and height"),
     "a width that is a text": (first("images", width="100"), "image 100: width and height"),
