@@ -12,7 +12,7 @@ DEFAULT_FORMAT = "float16"
 
 ALIASES = {
     "flpn50": "flpn50_people_256x192",
-    "flpn-mobile": "flpn_mobile_people_128x96",
+    "flpn-mobile": "flpn_mobile_people_192x160",
 }
 DEFAULT_MODEL = "flpn-mobile"
 

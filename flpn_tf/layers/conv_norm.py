@@ -28,7 +28,7 @@ class ConvNorm(keras.layers.Layer):
 
     Args:
         conv: a `GroupedConv2D` or `GroupedConv2DTranspose` without bias; anything with a `kernel`
-            whose last axis is the output channels and `convolve(inputs, kernel, bias)`.
+            whose last axis is the output channels and `convolve(inputs, kernel, bias, activation)`.
         activation: "relu", "hard_swish" or None.
 
     Input and output shapes are those of `conv`.
@@ -62,14 +62,11 @@ class ConvNorm(keras.layers.Layer):
         return ops.cast(self.conv.kernel, "float32") * scale, bias
 
     def call(self, inputs, training=None):
+        activation = ACTIVATIONS[self.activation]
         if training and self.norm.trainable:
-            outputs = self.norm(self.conv(inputs), training=True)
-        else:
-            kernel, bias = self.folded()
-            outputs = self.conv.convolve(
-                inputs, ops.cast(kernel, self.compute_dtype), ops.cast(bias, self.compute_dtype)
-            )
-        return ACTIVATIONS[self.activation](outputs)
+            return activation(self.norm(self.conv(inputs), training=True))
+        kernel, bias = (ops.cast(part, self.compute_dtype) for part in self.folded())
+        return self.conv.convolve(inputs, kernel, bias, activation)
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

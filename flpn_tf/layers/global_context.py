@@ -18,6 +18,8 @@ class GlobalContext(keras.layers.Layer):
 
     The softmax is never formed: its int8 output scale is fixed at 1/256, which rounds a flat
     attention over 64×48 positions to zero. Σ x·e / Σ e with e = exp(a − max a) is the same function.
+    The quotient is taken as a product with the reciprocal root, twice: int8 DIV stops older runtimes
+    where the stored integer of the sum is 0.
 
     Args:
         reduction: hidden channels as a share of C.
@@ -47,9 +49,10 @@ class GlobalContext(keras.layers.Layer):
         # Sums over thousands of positions overflow float16; in float32 the casts are no operations.
         logits = ops.cast(self.attention(inputs), "float32")
         weights = ops.exp(logits - ops.max(logits, axis=(1, 2), keepdims=True))
-        total = ops.sum(weights, axis=(1, 2), keepdims=True)
-        pooled = ops.sum(ops.cast(inputs, "float32") * weights, axis=(1, 2), keepdims=True) / total
-        return ops.cast(pooled, self.compute_dtype)
+        # Σ e / (H·W) is above 0: the largest e is 1.
+        root = ops.rsqrt(ops.mean(weights, axis=(1, 2), keepdims=True))
+        pooled = ops.mean(ops.cast(inputs, "float32") * weights, axis=(1, 2), keepdims=True)
+        return ops.cast(pooled * root * root, self.compute_dtype)
 
     def normalise(self, inputs):
         """Layer norm over the channels, spelled out: Keras's own leaves float ops in an int8 graph."""

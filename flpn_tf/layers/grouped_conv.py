@@ -115,6 +115,13 @@ def conv2d(inputs, kernel, strides=1, padding="same", groups=1):
     return ops.conv(inputs, kernel, strides, padding, "channels_last")
 
 
+def finish(outputs, bias, activation):
+    """Adds a bias and applies a function of each value; None is neither."""
+    if bias is not None:
+        outputs = outputs + bias
+    return outputs if activation is None else activation(outputs)
+
+
 class GroupedKernel(keras.layers.Layer):
     """Base of the grouped convolutions: holds `kernel`, (side, side, C / groups, filters).
 
@@ -195,10 +202,10 @@ class GroupedConv2D(GroupedKernel):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
-    def convolve(self, inputs, kernel, bias=None):
-        """The convolution with the kernel and bias given: what folds a batch norm in."""
+    def convolve(self, inputs, kernel, bias=None, activation=None):
+        """The convolution with the kernel and bias given, which folds a batch norm in, and what follows."""
         outputs = conv2d(inputs, kernel, self.strides, self.padding, self.groups)
-        return outputs if bias is None else outputs + bias
+        return finish(outputs, bias, activation)
 
     def call(self, inputs):
         bias = None if self.bias is None else ops.cast(self.bias, self.compute_dtype)

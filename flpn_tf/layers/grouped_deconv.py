@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedKernel, conv2d
+from flpn_tf.layers.grouped_conv import PACKAGE, GroupedKernel, conv2d, finish
 
 KERNEL_SIZE = 4
 STRIDES = 2
@@ -47,16 +47,17 @@ class GroupedConv2DTranspose(GroupedKernel):
     def __init__(self, filters, groups=1, **kwargs):
         super().__init__(filters, KERNEL_SIZE, STRIDES, groups, **kwargs)
 
-    def convolve(self, inputs, kernel, bias=None):
-        """The transposed convolution with the kernel and bias given."""
+    def convolve(self, inputs, kernel, bias=None, activation=None):
+        """The transposed convolution with the kernel and bias given, and what follows."""
         phases = []
         for row_padding, row_taps in _PHASES:
             for column_padding, column_taps in _PHASES:
                 padded = ops.pad(inputs, ((0, 0), row_padding, column_padding, (0, 0)))
                 taps = ops.stack([ops.stack([kernel[r, c] for c in column_taps]) for r in row_taps])
                 phase = conv2d(padded, taps, 1, "valid", self.groups)
-                # The bias goes in before the interleaving, where TFLite fuses it (and the ReLU).
-                phases.append(phase if bias is None else phase + bias)
+                # Before the interleaving TFLite fuses both; behind it, an int8 ReLU takes 4 times the maps
+                # and has no fast kernel.
+                phases.append(finish(phase, bias, activation))
         return _depth_to_space(ops.concatenate(phases, axis=-1))
 
     def call(self, inputs):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D, conv2d
+from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D, conv2d, finish
 
 # Mean and standard deviation of the ImageNet training photos, RGB, on the 0–255 scale.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -39,7 +39,7 @@ class PixelConv2D(GroupedConv2D):
             )
         super().build(input_shape)
 
-    def convolve(self, inputs, kernel, bias=None):
+    def convolve(self, inputs, kernel, bias=None, activation=None):
         if self.padding == "same":
             border = self.kernel_size // 2
             inputs = ops.pad(inputs, ((0, 0), (border, border), (border, border), (0, 0)))
@@ -48,7 +48,7 @@ class PixelConv2D(GroupedConv2D):
         kernel = kernel / std
         offset = -ops.sum(kernel * mean, axis=(0, 1, 2))
         outputs = conv2d(inputs, kernel, self.strides, "valid")
-        return outputs + (offset if bias is None else offset + bias)
+        return finish(outputs, offset if bias is None else offset + bias, activation)
 
     def get_config(self):
         config = super().get_config() | {"mean": self.mean, "std": self.std}
