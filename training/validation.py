@@ -11,6 +11,7 @@ import numpy as np
 
 from flpn_tf.data.records import People
 from flpn_tf.errors import InputError
+from flpn_tf.evaluation.joints import joint_pairs
 from flpn_tf.evaluation.metrics import has_torsos, people_metrics
 from flpn_tf.evaluation.pck import PCK
 from flpn_tf.geometry import crop_affine, shown_area
@@ -76,9 +77,7 @@ class Validation(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         model, skeleton = self.model, self.people.skeleton
-        self._theirs, self._ours = (
-            list(joints) for joints in zip(*skeleton.match(model.skeleton), strict=True)
-        )
+        self._theirs, self._ours = joint_pairs(skeleton, model.skeleton)
         if unmatched := skeleton.unmatched(model.skeleton):
             _say(f"validation leaves out what the model has no joint for: {', '.join(unmatched)}")
         self._snapshot = Snapshot(model, self.batch_size)

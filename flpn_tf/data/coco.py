@@ -20,7 +20,7 @@ from flpn_tf.errors import InputError
 from flpn_tf.skeleton import COCO_17, Skeleton
 
 _LARGEST_ID = 2**63 - 1  # what arrays of ids can hold
-_PERSON = 1  # the category of people in COCO's own files
+PERSON = 1  # the category of people in COCO's own files
 
 
 def read_coco(annotations, images, findings: Findings | None = None) -> People:
@@ -73,7 +73,7 @@ def read_coco_photos(annotations, images) -> CocoSet:
         InputError: as `read_coco`.
     """
     _, coco = _open(Path(annotations), images, Findings(), ("images", "categories"))
-    return coco if coco.categories else coco._replace(skeleton=COCO_17, categories=(_PERSON,))
+    return coco if coco.categories else coco._replace(skeleton=COCO_17, categories=(PERSON,))
 
 
 def _open(source: Path, images, findings: Findings, lists: tuple[str, ...]) -> tuple[dict, CocoSet]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flpn_tf.data.coco import PERSON
 from flpn_tf.data.coco_results import poses_json
 from flpn_tf.data.records import People
 from flpn_tf.errors import InputError
@@ -29,7 +30,6 @@ MEASURES = {
     "mpii": MPII_MEASURE,
     "lsp": LSP_MEASURE,
 }
-_PERSON = 1  # COCO's category of people
 _DECIMALS = 4
 
 
@@ -49,7 +49,7 @@ class Evaluation:
     people: People | None
     poses: PoseSet
     analysis: Analysis | None
-    category: int = _PERSON
+    category: int = PERSON
 
     def poses_json(self) -> str:
         """The poses as COCO's evaluation server takes them.
@@ -157,7 +157,7 @@ def _measure(truth: Truth, found: Found, own: bool, nms: str) -> Evaluation:
         "unmatched": list(truth.skeleton.unmatched(found.skeleton)),
         "unmeasured": list(found.skeleton.unmatched(truth.skeleton)),
     }
-    category = truth.coco.categories[0] if truth.coco else _PERSON
+    category = truth.coco.categories[0] if truth.coco else PERSON
     if truth.people is None:
         poses = poses.suppressed(nms, shared.sigmas)
         return Evaluation(_plain(result | {"poses": len(poses)}), None, poses, None, category)

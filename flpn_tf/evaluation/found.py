@@ -95,7 +95,11 @@ def poses_of_model(
     }
     partial = None
     if results is not None:
-        identity = facts | {"data_sha256": truth.source.sha256, "photos": truth.photos, "boxes": len(records)}
+        identity = facts | {
+            "data_sha256": truth.source.sha256,
+            "photos": truth.photos,
+            "people": len(records),
+        }
         partial = Partial(results, identity)
     return Found(predict_people(estimator, records, flip_test, partial), estimator.skeleton, facts, findings)
 

@@ -36,8 +36,7 @@ def people_metrics(
     image_ids = np.array([record.image_id for record in people.records], np.int64)
     poses = PoseSet(image_ids, np.asarray(keypoints), np.asarray(scores), np.asarray(areas)).of_joints(ours)
     # The torso is of the truth, so the model need not know its joints.
-    torsos = torso_lengths(truth_of(people), people.skeleton) if has_torsos(people) else None
-    return coco_metrics(of_joints(people, theirs), poses, "oks", torsos)[0]
+    return coco_metrics(of_joints(people, theirs), poses, "oks", torsos_of(people))[0]
 
 
 def coco_metrics(
@@ -49,7 +48,7 @@ def coco_metrics(
         people: N records.
         poses: of any number, the joints of the people's skeleton.
         nms: as of `PoseSet.suppressed`.
-        torsos: (N,) of `torso_lengths`, where pose i is of record i and PCK is wanted, which is of all poses.
+        torsos: (N,) of `torsos_of`, where pose i is of record i and PCK is wanted, which is of all poses.
     """
     kept = poses.suppressed(nms, people.skeleton.sigmas)
     metrics = keypoint_ap(people, kept.keypoints, kept.scores, kept.image_ids)
@@ -61,6 +60,12 @@ def coco_metrics(
 
 def has_torsos(people: People) -> bool:
     """Whether the people's skeleton has the torso's joints and somebody has both labelled."""
+    return torsos_of(people) is not None
+
+
+def torsos_of(people: People) -> np.ndarray | None:
+    """(N,) `torso_lengths` of the people, or None where nobody has one."""
     if not set(TORSO) <= set(people.skeleton.names):
-        return False
-    return bool(np.isfinite(torso_lengths(truth_of(people), people.skeleton)).any())
+        return None
+    lengths = torso_lengths(truth_of(people), people.skeleton)
+    return lengths if np.isfinite(lengths).any() else None

@@ -10,8 +10,9 @@ from flpn_tf.data.sources import has_annotations, locate, read_people
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.coco_eval import needs_pycocotools
 from flpn_tf.evaluation.joints import truth_of
+from flpn_tf.evaluation.metrics import torsos_of
 from flpn_tf.evaluation.mpii_eval import head_lengths
-from flpn_tf.evaluation.pck import TORSO, torso_lengths
+from flpn_tf.evaluation.pck import torso_lengths
 from flpn_tf.skeleton import Skeleton
 
 LENGTHS = {"mpii": "head box", "lsp": "torso"}
@@ -77,13 +78,10 @@ def open_truth(data, images, split: str | None, dataset: str | None, own: bool) 
 def _lengths(people: People, dataset: str) -> np.ndarray | None:
     if dataset == "coco":
         needs_pycocotools()
-        if not set(TORSO) <= set(people.skeleton.names):
-            return None
+        return torsos_of(people)
     lengths = head_lengths(people) if dataset == "mpii" else torso_lengths(truth_of(people), people.skeleton)
     if np.isfinite(lengths).any():
         return lengths
-    if dataset == "coco":
-        return None
     raise InputError(
         f"{people.source}: nobody has a labelled {LENGTHS[dataset]}, which {dataset} measures by"
     )
