@@ -1,6 +1,5 @@
 """The command line: parsing only. Work is imported inside each command, so that `flpn pose` stays light."""
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from flpn_tf.artefacts_cli import add_commands
 from flpn_tf.data.data_cli import app as data_app
 from flpn_tf.errors import GateError, InputError, printable
+from flpn_tf.frameworks import needs_keras, needs_tensorflow
 
 _READER_GONE = 128 + 13  # what a shell reports of a program ended by SIGPIPE
 
@@ -180,88 +181,7 @@ def evaluate(
     )
 
 
-@app.command()
-def convert(
-    model: Annotated[Path, typer.Argument(help=".keras model.")],
-    out: Annotated[Path, typer.Argument(help="The .tflite to write.")],
-    to: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or int8_float_io.")] = "float16",
-    calibrate: Annotated[
-        Path | None, typer.Option(help="Data set whose crops set the int8 ranges: keep evaluation data out.")
-    ] = None,
-) -> None:
-    """Convert a network into a .tflite with its pose_spec.json inside."""
-    needs_tensorflow(as_backend=True)
-    from flpn_tf.convert import convert_command
-
-    convert_command.run(model, out, to, calibrate)
-
-
-@app.command()
-def export(
-    model: Annotated[Path, typer.Argument(help=".keras model.")],
-    out: Annotated[Path, typer.Argument(help="The SavedModel folder to make.")],
-) -> None:
-    """Export a SavedModel: image (B, H, W, 3) uint8 → heatmaps."""
-    needs_tensorflow(as_backend=True)
-    from flpn_tf.convert.saved_model import export_saved_model
-    from flpn_tf.models.load import load_network
-
-    print(export_saved_model(load_network(model), out))
-
-
-@app.command()
-def models(
-    json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
-) -> None:
-    """Parameters and FLOPs of the networks beside the paper's."""
-    needs_tensorflow()
-    from flpn_tf.models import models_command
-
-    models_command.run_models(json)
-
-
-def needs_keras() -> None:
-    """Imports Keras, its backend, and TensorFlow where it is installed, without their notices.
-
-    Raises:
-        InputError: Keras or its backend is not installed.
-    """
-    from flpn_tf.runtime.native_stderr import discard_native_stderr
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        # The start-up notices, and those about a missing GPU, would stand before our one line.
-        with discard_native_stderr():
-            import keras
-
-            on_tensorflow = keras.backend.backend() == "tensorflow"
-            if on_tensorflow or importlib.util.find_spec("tensorflow"):
-                import tensorflow
-
-                # Beside another backend it would take the accelerators' memory.
-                devices = tensorflow.config.list_physical_devices()
-                shown = [d for d in devices if on_tensorflow or d.device_type == "CPU"]
-                tensorflow.config.set_visible_devices(shown)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"this command needs {error.name}; install it with: pip install 'flpn-tf[train]'"
-        ) from error
-
-
-def needs_tensorflow(as_backend: bool = False) -> None:
-    """Imports TensorFlow without its notices.
-
-    Raises:
-        InputError: it is not installed, or is not Keras's backend where `as_backend` asks for that.
-    """
-    needs_keras()
-    if importlib.util.find_spec("tensorflow") is None:
-        raise InputError("this command needs tensorflow; install it with: pip install 'flpn-tf[train]'")
-    import keras
-
-    if as_backend and keras.backend.backend() != "tensorflow":
-        backend = keras.backend.backend()
-        raise InputError(f"this command needs Keras's TensorFlow backend. Received: KERAS_BACKEND={backend}")
+add_commands(app)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flpn_tf.errors import InputError
+from flpn_tf.frameworks import needs_tensorflow
 
 app = typer.Typer(
     name="data",
@@ -54,8 +55,6 @@ def show(
     seed: Annotated[int, typer.Option(help="Of the choice of people and the augmentation.")] = 0,
 ) -> None:
     """Draw people as training sees them, before and after augmentation."""
-    from flpn_tf.cli import needs_tensorflow
-
     needs_tensorflow()
     from flpn_tf.data import show
 
@@ -94,8 +93,6 @@ def prepare(
     ] = None,
 ) -> None:
     """Write TFRecords that training reads at full speed; goes on where it was interrupted."""
-    from flpn_tf.cli import needs_tensorflow
-
     needs_tensorflow()
     from flpn_tf.data.augment import Augmentation
     from flpn_tf.data.prepare import prepare
