@@ -3,10 +3,10 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-lowest bench bench-data bench-train bench-eval card check-wheel lint format clean
+.PHONY: help demo test test-slow test-lowest bench figure6 bench-data bench-train bench-eval bench-convert card check-wheel lint format clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 # Full environment: train, convert, test.
 .venv/.done: setup.cfg pyproject.toml $(CONSTRAINTS)
@@ -36,7 +36,11 @@ test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 	.venv-lowest/bin/python -m pytest
 
 bench: .venv-demo/.done  ## latency of the shipped models, one thread, interleaved
-	.venv-demo/bin/python benchmarks/latency.py
+	.venv-demo/bin/flpn benchmark android_demo_assets/*.tflite
+
+FORMATS ?= float16 int8
+figure6: .venv/.done  ## latency against FLOPs of the paper's networks; converts them first, once
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/figure6.py $(FORMATS)
 
 DATA ?= ../shared/data/people
 bench-data: .venv/.done  ## the training pipeline beside a loader in OpenCV, on DATA
@@ -48,6 +52,16 @@ bench-train: .venv/.done  ## a training step beside plain Keras layers, and its 
 EVAL_DATA ?= ../shared/data/coco_train
 bench-eval: .venv/.done  ## how much of an evaluation passes inside the network, on EVAL_DATA
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/evaluation.py $(EVAL_DATA)
+
+bench-convert: .venv/.done  ## our conversion beside the plain export of the same network, one thread
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/conversion.py
+
+bench-qat: .venv/.done  ## a step of quantisation-aware training by both backends, on DATA
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/qat_cost.py $(DATA)
+
+RUNS ?= build/quantisation
+quantisation: .venv/.done  ## int8 by five ways: trains on DATA into RUNS, measures on COCO and LSP
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/quantisation.py $(RUNS) $(DATA) $(EVAL_DATA) $(LSP) $(COCO)
 
 MODEL ?= flpn-mobile
 COCO ?= ../shared/data/coco_val

@@ -1,34 +1,131 @@
 """What `flpn convert` does."""
 
-from flpn_tf.convert.tflite import CALIBRATION_CROPS, INTEGER_FORMATS, check_format, convert_file
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from flpn_tf.convert.artefact_files import check_artefact, copies_of, write_artefact
+from flpn_tf.convert.quantization_report import (
+    REPORT_CROPS,
+    in_words,
+    quantization_report,
+    shared_photos,
+)
+from flpn_tf.convert.tflite import CALIBRATION_CROPS, INTEGER_FORMATS, check_format, convert
 from flpn_tf.data.crops import sample_crops
+from flpn_tf.data.records import PersonRecord
 from flpn_tf.data.sources import read_people
-from flpn_tf.errors import InputError
+from flpn_tf.errors import GateError, InputError, printable
+from flpn_tf.evaluation.compare import drop_in_words
+from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.models.load import load_network
-from flpn_tf.runtime.files import check_writable
+from flpn_tf.models.pose_network import PoseNetwork
+from flpn_tf.runtime.files import check_apart, check_writable, write_json
+from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 
-def run(model, out, to="float16", calibrate=None) -> None:
+def run(
+    model, out, to="float16", calibrate=None, evaluate_on=None, report=None, gate=None, **options
+) -> None:
     """Converts a `.keras` file.
 
     Args:
         model: the `.keras` file.
-        out: the `.tflite` to write, whole or not at all.
+        out: the `.tflite` to write, whole or not at all, with copies of its spec and labels beside it.
         to: one of the formats of `flpn_tf.convert.tflite.convert`.
         calibrate: data-set folder for the integer formats.
+        evaluate_on: data set on which the file is compared with the network before it is written; what is
+            found is printed.
+        report: `.json` for what was found, written also where the gate refuses.
+        gate: points of AP or PCK that may be lost on `evaluate_on`.
+        options: of `convert`.
 
     Raises:
-        InputError: bad model, data, format or output path.
+        InputError: bad model, data, format, option or output path; or a gate on photos that calibrated.
+        GateError: more is lost than the gate lets pass; `out` is then as it was.
     """
     check_format(to)
-    if to in INTEGER_FORMATS and calibrate is None:
+    integer = to in INTEGER_FORMATS
+    if integer and calibrate is None:
         raise InputError(
             f"{to} needs {CALIBRATION_CROPS} calibration crops; give a data set with --calibrate"
         )
-    check_writable(out, (".tflite",))
+    if evaluate_on is None and not report is gate is None:
+        raise InputError("--report and --gate need a data set to measure on; give it with --evaluate")
+    if gate is not None and not (math.isfinite(gate) and gate >= 0):
+        raise InputError(f"--gate is a number of points, 0 or more. Received: {gate}")
+    out = check_artefact(out)
+    if report is not None:
+        check_apart(check_writable(report, (".json",)), [model, *copies_of(out).values()])
     network = load_network(model)
-    crops = None
-    if to in INTEGER_FORMATS:
-        records = read_people(calibrate).records
-        crops = sample_crops(records, CALIBRATION_CROPS, *network.image_size, network.pose_spec().padding)
-    print(convert_file(network, to, out, crops))
+    padding = network.pose_spec().padding
+    records = read_people(calibrate).records if integer else []
+    crops = sample_crops(records, CALIBRATION_CROPS, *network.image_size, padding) if integer else None
+    if evaluate_on is None:
+        content = _converted(network, to, crops, out, options)
+    else:
+        people = read_people(evaluate_on)
+        shared = _shared(people.records, records, evaluate_on, gate)
+        with tempfile.TemporaryDirectory() as folder:
+            exact = network
+            if network.qat:  # it rounds as the file will; what that costs is measured from the same without
+                exact, model = network.with_qat(False), Path(folder) / Path(model).name
+                exact.save(model)
+            # First what fails early where it fails.
+            before = evaluate(model, evaluate_on)
+            content = _converted(network, to, crops, out, options)
+            reference = content if to == "float32" else _converted(exact, "float32", None, out, options)
+            count = min(REPORT_CROPS, len(people))
+            held_out = sample_crops(people.records, count, *network.image_size, padding)
+            converted = Path(folder) / out.name
+            converted.write_bytes(content)
+            after = evaluate(converted, evaluate_on)
+            found = quantization_report(exact, to, converted, reference, held_out, before, after)
+        found["calibration"] = {"crops": len(crops), "evaluation_photos": shared} if integer else None
+        found["gate"] = gate
+        if report is not None:
+            write_json(report, json.dumps(found, indent=1) + "\n")
+        print("\n".join(in_words(found)))
+        _check_gate(found, gate, out)
+    print(write_artefact(out, content))
+
+
+def _converted(network: PoseNetwork, to: str, crops, out: Path, options: dict) -> bytes:
+    try:
+        with discard_native_stderr():
+            return convert(network, to, crops, out.stem, **options)
+    except tf.errors.OpError as error:
+        # The graph goes through a file in the system's temporary folder.
+        raise InputError(f"{out}: cannot be converted ({printable(error.message)})") from error
+
+
+def _shared(evaluated: list[PersonRecord], calibrating: list[PersonRecord], data, gate) -> int:
+    """How many photos to measure on may have set the ranges; said where there are any."""
+    shared = shared_photos(evaluated, calibrating)
+    if shared:
+        message = (
+            f"{data}: {len(shared)} of its photos are in the calibration data too, first {shared[0].name}"
+        )
+        if gate is not None:
+            raise InputError(f"{message}; a gate needs others")
+        print(printable(f"flpn: {message}; the drop may look too small"), file=sys.stderr)
+    return len(shared)
+
+
+def _check_gate(report: dict, gate: float | None, out: Path) -> None:
+    drops = report["evaluation"]["drop"]
+    if gate is None:
+        return
+    if not drops:
+        raise GateError(f"{out}: not written; neither AP nor PCK can be measured on the --evaluate data")
+    lost = {name: drop for name, drop in drops.items() if drop["value"] > gate}
+    if lost:
+        words = ", ".join(f"{name} {drop_in_words(drop)}" for name, drop in lost.items())
+        data = report["evaluation"]["data"]
+        raise GateError(
+            f"{out}: not written; {report['format']} loses {words} on {data}, the gate is {gate:g}"
+        )

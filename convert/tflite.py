@@ -2,16 +2,20 @@
 
 import dataclasses
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from flpn_tf.convert.artefact_files import check_artefact, write_artefact
+from flpn_tf.convert.keypoint_signature import add_keypoints
 from flpn_tf.errors import GateError, InputError
+from flpn_tf.layers.grouped_conv import multiplier_one
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.presets import FORMATS
-from flpn_tf.runtime.files import check_writable, write_atomically
+from flpn_tf.spec import PoseSpec
 
 INTEGER_FORMATS = ("int8", "int8_float_io")
 # What the shipped model was calibrated with; fewer is refused.
@@ -67,17 +71,31 @@ def check_format(to: str) -> str:
     return to
 
 
-def convert(network: PoseNetwork, to: str, calibration: np.ndarray | None = None, name=None) -> bytes:
+def convert(
+    network: PoseNetwork,
+    to: str,
+    calibration: np.ndarray | None = None,
+    name=None,
+    *,
+    keypoints=False,
+    plain_depthwise=True,
+) -> bytes:
     """The network as `.tflite` bytes, batch 1, signature `serving_default`: `image` → `heatmaps`.
 
     Args:
         to: "float32", "float16" (weights), "dynamic" (int8 weights, float activations), "int8" (uint8 in
             and out) or "int8_float_io" (float32 0–255 in, float32 out).
-        calibration: (N, H, W, 3) uint8 crops that set the integer formats' ranges.
+        calibration: (N, H, W, 3) uint8 crops that set the integer formats' ranges; those that
+            quantisation-aware training has found are kept.
         name: for the spec; the network's own by default.
+        keypoints: adds the signature `keypoints`, which decodes too: `image` → float32 (1, K, 3) rows
+            (x, y, score) in crop pixels.
+        plain_depthwise: no depthwise convolution has several outputs a channel, which the GPU delegate
+            refuses and some NPUs run slowly, see `multiplier_one`.
 
     Raises:
-        InputError: an unknown format, or no or too few calibration crops for an integer format.
+        InputError: an unknown format, no or too few calibration crops for an integer format, or a network
+            made for quantisation-aware training that was not trained.
         GateError: the converter left float tensors in an int8 model, or rescales its pixels.
     """
     check_format(to)
@@ -87,8 +105,15 @@ def convert(network: PoseNetwork, to: str, calibration: np.ndarray | None = None
             f"{to} needs {CALIBRATION_CROPS} calibration crops; give a data set with --calibrate. "
             f"Received: {0 if calibration is None else len(calibration)}"
         )
+    if network.qat and not integer:
+        network = network.with_qat(False)
+    if network.qat and not network.has_ranges:
+        raise InputError(
+            f"{network.name}: was made for quantisation-aware training and not trained since; train it"
+        )
     with tempfile.TemporaryDirectory() as folder:
-        _write_frozen(network, folder, tf.float32 if integer else tf.uint8)
+        with multiplier_one() if plain_depthwise else nullcontext():
+            _write_frozen(network, folder, tf.float32 if integer else tf.uint8)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
         if to != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -100,10 +125,12 @@ def convert(network: PoseNetwork, to: str, calibration: np.ndarray | None = None
         if to == "int8":
             converter.inference_input_type = converter.inference_output_type = tf.uint8
         model = converter.convert()
-    return _with_spec(model, network, to, name)
+    spec = _spec(model, network, to, name)
+    return spec.append_to_tflite(add_keypoints(model, spec.codec) if keypoints else model)
 
 
-def _with_spec(model: bytes, network: PoseNetwork, to: str, name) -> bytes:
+def _spec(model: bytes, network: PoseNetwork, to: str, name) -> PoseSpec:
+    """What to store with a converted network, whose tensors it checks."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model)
@@ -116,18 +143,16 @@ def _with_spec(model: bytes, network: PoseNetwork, to: str, name) -> bytes:
         raise GateError(f"an int8 model must hold no float tensor. Received: {names}")
     scale, zero_point = heatmaps["quantization"]
     quantised = scale != 0
-    spec = dataclasses.replace(
+    return dataclasses.replace(
         network.pose_spec(name),
         input_dtype=np.dtype(image["dtype"]).name,
         output_dtype=np.dtype(heatmaps["dtype"]).name,
         output_scale=float(scale) if quantised else 1.0,
         output_zero_point=int(zero_point) if quantised else 0,
     )
-    return spec.append_to_tflite(model)
 
 
-def convert_file(network: PoseNetwork, to: str, output, calibration=None) -> Path:
-    """`convert` into a file; its stem becomes the spec's name. Written whole or not at all."""
-    output = check_writable(output, (".tflite",))
-    write_atomically(output, convert(network, to, calibration, output.stem))
-    return output
+def convert_file(network: PoseNetwork, to: str, output, calibration=None, **options) -> Path:
+    """`convert` into a file, see `write_artefact`; its stem becomes the spec's name."""
+    output = check_artefact(output)
+    return write_artefact(output, convert(network, to, calibration, output.stem, **options))

@@ -15,12 +15,30 @@ def convert(
     calibrate: Annotated[
         Path | None, typer.Option(help="Data set whose crops set the int8 ranges: keep evaluation data out.")
     ] = None,
+    evaluate: Annotated[
+        Path | None, typer.Option(help="Data set to compare network and .tflite on before it is written.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="What was found with --evaluate, as .json.")] = None,
+    gate: Annotated[
+        float | None,
+        typer.Option(help="Points of AP or PCK that may be lost there; else exit 3 and OUT as it was."),
+    ] = None,
+    keypoints: Annotated[
+        bool, typer.Option("--keypoints", help="Add the signature keypoints, which decodes on the device.")
+    ] = False,
+    plain_depthwise: Annotated[
+        bool,
+        typer.Option(
+            help="Without depthwise convolutions of several outputs a channel, which GPUs and NPUs refuse."
+        ),
+    ] = True,
 ) -> None:
-    """Convert a network into a .tflite with its pose_spec.json inside."""
+    """Convert a network into a .tflite with its pose_spec.json inside, and prove what it keeps."""
     needs_tensorflow(as_backend=True)
     from flpn_tf.convert import convert_command
 
-    convert_command.run(model, out, to, calibrate)
+    options = {"keypoints": keypoints, "plain_depthwise": plain_depthwise}
+    convert_command.run(model, out, to, calibrate, evaluate, report, gate, **options)
 
 
 def export(
@@ -35,6 +53,33 @@ def export(
     print(export_saved_model(load_network(model), out))
 
 
+def benchmark(
+    models: Annotated[
+        list[str], typer.Argument(help=".tflite paths, presets or aliases; ratios are to the first.")
+    ],
+    threads: Annotated[str, typer.Option(help="Of the runtime; several between commas: 1,2,4.")] = "1",
+    xnnpack: Annotated[str, typer.Option(help="The runtime's CPU delegate: on, off or both.")] = "on",
+    rounds: Annotated[int, typer.Option(help="Turns of every model.")] = 5,
+    runs: Annotated[int, typer.Option(help="Timed runs in a turn.")] = 40,
+    warm_up: Annotated[int, typer.Option(help="Runs before them, not timed.")] = 3,
+    json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
+) -> None:
+    """Time models in turns: latency, ratios, cold start, peak memory."""
+    from flpn_tf.runtime import benchmark_command
+
+    benchmark_command.run(models, threads, xnnpack, rounds, runs, warm_up, json)
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(help=".tflite or .keras path, preset or alias.")],
+    json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
+) -> None:
+    """Show a model's operations, delegate coverage, tensors, spec and checksums."""
+    from flpn_tf.runtime import inspect_command
+
+    inspect_command.run(model, json)
+
+
 def models(
     json: Annotated[str | None, typer.Option(help="File, or - for standard output.")] = None,
 ) -> None:
@@ -47,5 +92,5 @@ def models(
 
 def add_commands(app: typer.Typer) -> None:
     """Gives the console script these commands."""
-    for command in (convert, export, models):
+    for command in (convert, export, benchmark, inspect, models):
         app.command()(command)

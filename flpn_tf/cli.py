@@ -89,6 +89,13 @@ def train(
     ] = None,
     validation_images: Annotated[Path | None, typer.Option(help="As --images, of --validation.")] = None,
     validation_split: Annotated[str | None, typer.Option(help="As --split, of --validation.")] = None,
+    qat_backend: Annotated[
+        str,
+        typer.Option(
+            help="What rounds where the config says qat: keras, or tfmot (extra qat-tfmot; no validation, "
+            "moving average or several devices; 40 s more to build, steps 0.9 times as long)."
+        ),
+    ] = "keras",
 ) -> None:
     """Train a network; run the same command again to go on after an interruption."""
     needs_keras()
@@ -97,6 +104,16 @@ def train(
 
     settings = load_config(config, overrides or ())
     measured = validation, validation_images, validation_split
+    if qat_backend == "tfmot" and settings.qat:
+        needs_tensorflow(as_backend=True)
+        from flpn_tf.training.qat_tfmot import train_tfmot
+
+        if measured != (None, None, None):
+            raise InputError("--qat-backend tfmot measures nothing in training; leave --validation out")
+        print(train_tfmot(settings, data, output, init, images, split))
+        return
+    if qat_backend != "keras":
+        raise InputError(f"--qat-backend is keras, or tfmot of a config with qat. Received: {qat_backend}")
     print(train(settings, data, output, init, images, split, *measured))
 
 
@@ -155,6 +172,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Worst cases, errors by joint and by size, calibration: .html or .png."),
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another model, or poses: how much lower MODEL is, with 95 % interval.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Training config of a .weights.h5; default: config.yaml beside it.")
     ] = None,
@@ -170,6 +190,7 @@ def evaluate(
         json,
         results,
         report,
+        against,
         split=split,
         dataset=dataset,
         boxes=boxes,

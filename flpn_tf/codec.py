@@ -20,7 +20,7 @@ DECODE_RULES = ("argmax", "quarter", "dark")
 
 WINDOW_SIGMAS = 3.0  # a target is 0 beyond this many σ
 _BLUR_SIGMAS = 2.5  # half-width of the smoothing kernel: 11 taps at σ = 2, as the reference code has
-_LOG_FLOOR = 1e-3  # smallest value, as a fraction of the peak, that the logarithm sees
+LOG_FLOOR = 1e-3  # smallest value, as a fraction of the peak, that the logarithm sees
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class HeatmapCodec:
         """``(N, 2)`` offsets, each within ±1, to the maximum of the smoothed map's logarithm."""
         last = np.array([self.width, self.height]) - 2
         centre = np.clip(position, 1, last)
-        kernels = self._smoothing_rows()
+        kernels = self.smoothing_rows()
         reach = kernels.shape[0] - 1
         fits = np.minimum(np.minimum(centre - 1, last - centre), reach)
         around = np.arange(-reach - 1, reach + 2)
@@ -152,7 +152,7 @@ class HeatmapCodec:
         patch = maps[np.arange(len(maps))[:, None, None], rows[:, :, None], columns[:, None, :]]
         patch = np.where(np.isfinite(patch), patch, 0.0)
         smooth = kernels[fits[:, 1]] @ patch @ kernels[fits[:, 0]].transpose(0, 2, 1)
-        floor = np.maximum(scores, np.finfo(np.float32).tiny) * _LOG_FLOOR
+        floor = np.maximum(scores, np.finfo(np.float32).tiny) * LOG_FLOOR
         log = np.log(np.maximum(smooth, floor[:, None, None]))
         dx = (log[:, 1, 2] - log[:, 1, 0]) / 2
         dy = (log[:, 2, 1] - log[:, 0, 1]) / 2
@@ -167,7 +167,7 @@ class HeatmapCodec:
         offset = np.where(is_peak[:, None], centre - position + step, 0.0)
         return np.clip(offset, -1.0, 1.0)
 
-    def _smoothing_rows(self) -> np.ndarray:
+    def smoothing_rows(self) -> np.ndarray:
         """``(R+1, 3, 2R+3)``: for each half-width r ≤ R, the kernel centred on -1, 0 and +1."""
         reach = int(np.ceil(_BLUR_SIGMAS * self.sigma))
         rows = np.zeros((reach + 1, 3, 2 * reach + 3))

@@ -11,6 +11,9 @@ import warnings
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 
+PACKAGE = "flpn_tf"
+"""Under which Keras registers our classes; saved networks hold it."""
+
 # The networks with their layers, and what a network saved in training was compiled with.
 _CLASSES = ("flpn_tf.models", "flpn_tf.training.loss")
 

@@ -129,9 +129,11 @@ class Skeleton:
             sigmas = known.sigmas if known else _sigmas_by_name(names)
         try:
             limbs = tuple((_index(a) - 1, _index(b) - 1) for a, b in category.get("skeleton") or ())
+            if not all(0 <= joint < len(names) for limb in limbs for joint in limb):
+                raise ValueError("as where a tool counts from 0")
         except (TypeError, ValueError) as error:
             raise InputError(
-                "A COCO category's `skeleton` is a list of pairs of 1-based joints. "
+                f"A COCO category's `skeleton` is a list of pairs of 1-based joints, 1 to {len(names)}. "
                 f"Received: {category.get('skeleton')}"
             ) from error
         name = known.name if known else f"{category.get('name', 'category')}_{len(names)}"

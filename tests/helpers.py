@@ -7,9 +7,9 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import flpn_tf
+from flpn_tf.runtime.interpreter import plain_interpreter
 
 REPOSITORY = Path(flpn_tf.__file__).resolve().parents[1]
 
@@ -55,12 +55,6 @@ def without_context(network, pixels):
     finally:
         for weight, value in zip(expands, kept, strict=True):
             weight.assign(value)
-
-
-def plain_interpreter(path):
-    """A LiteRT interpreter whose default delegate does not hide operations and tensors."""
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    return Interpreter(model_path=str(path), experimental_op_resolver_type=resolver)
 
 
 def assert_integers_only(path):

@@ -155,7 +155,11 @@ class TeacherConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """One training run."""
+    """One training run.
+
+    `qat` is quantisation-aware: every kernel and output is rounded as the int8 `.tflite` will round it. It
+    trains a trained network on; its batch norms are folded and keep their statistics.
+    """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -163,6 +167,11 @@ class Config:
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     teacher: TeacherConfig | None = None
+    qat: bool = False
+
+    def __post_init__(self):
+        if self.qat and self.compute.precision != "float32":
+            raise InputError(f"qat needs compute.precision float32. Received: {self.compute.precision}")
 
 
 def _above_0(config, *names):

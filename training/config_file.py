@@ -19,7 +19,8 @@ def load_config(path, overrides: Sequence[str] = (), kind: type = Config):
 
     Args:
         path: of the YAML file.
-        overrides: "section.key=value" texts that come before the file's values; the value is YAML.
+        overrides: "section.key=value" or "key=value" texts that come before the file's values; the value
+            is YAML.
         kind: the dataclass to make.
 
     Raises:
@@ -41,7 +42,9 @@ def load_config(path, overrides: Sequence[str] = (), kind: type = Config):
 
 
 def override_config(config, overrides: Sequence[str]):
-    """The config with "section.key=value" texts in place of its values; all together must be valid.
+    """The config with "section.key=value" or "key=value" texts in place of its values.
+
+    All together must be valid.
 
     Raises:
         InputError: as `load_config`.
@@ -50,13 +53,13 @@ def override_config(config, overrides: Sequence[str]):
     for override in overrides:
         name, equals, text = override.partition("=")
         section, dot, key = name.strip().partition(".")
-        if not equals or not dot:
+        if not equals or (not dot and isinstance(values.get(section, {}), dict)):
             raise InputError(f"an override is written section.key=value. Received: {override}")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InputError(f"{override}: is not YAML ({' '.join(str(error).split())})") from error
-        values[section] = (values.get(section) or {}) | {key: value}
+        values[section] = (values.get(section) or {}) | {key: value} if dot else value
     return _section(type(config), values, "")
 
 

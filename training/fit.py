@@ -13,6 +13,7 @@ from flpn_tf.data.manifest import PreparedPeople
 from flpn_tf.data.records import People
 from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.errors import InputError
+from flpn_tf.layers.fake_quant import fake_quantised
 from flpn_tf.training import session
 from flpn_tf.training.checkpoint import CHECKPOINT
 from flpn_tf.training.config import ComputeConfig, Config
@@ -60,9 +61,11 @@ def train(
     strategy = open_strategy(config.compute.strategy)
     config = dataclasses.replace(config, compute=_resolved(config.compute))
     people = open_people(data, images, split)
-    people, measured = _measured(config, people, (validation, validation_images, validation_split))
+    people, measured = with_measured(config, people, (validation, validation_images, validation_split))
     output = Path(output)
-    identity = _identity(people, measured)
+    if config.qat and init is None and not (output / CHECKPOINT).exists():
+        raise InputError("qat trains a trained network on; give it with --init")
+    identity = identity_of(people, measured)
     refuse_other_run(output, identity, config)
     strategy.agree(identity, dump_config(config))
     job = _Pose(config, strategy, people, measured, output, init).job()
@@ -103,7 +106,8 @@ class _Pose:
         )
 
     def build(self):
-        model = build_model(self.config.model, self.people.skeleton)
+        with fake_quantised(self.config.qat):
+            model = build_model(self.config.model, self.people.skeleton)
         if self.init is None:
             return model
         if not (self.output / CHECKPOINT).exists():
@@ -185,7 +189,7 @@ def _resolved(compute: ComputeConfig) -> ComputeConfig:
     return dataclasses.replace(compute, augment_on=chosen)
 
 
-def _measured(config: Config, people, validation) -> tuple[People | PreparedPeople, People | None]:
+def with_measured(config: Config, people, validation) -> tuple[People | PreparedPeople, People | None]:
     """(to train on, to measure on or None)."""
     share, (data, images, split) = config.validation.holdout, validation
     if data is None and (images, split) != (None, None):
@@ -206,7 +210,7 @@ def _measured(config: Config, people, validation) -> tuple[People | PreparedPeop
     return hold_out(people, share)
 
 
-def _identity(people, measured) -> str:
+def identity_of(people, measured) -> str:
     of = "the prepared data" if isinstance(people, PreparedPeople) else people.source.name
     text = f"# {len(people)} people, sha256 of {of} {people.sha256}"
     if measured is None:

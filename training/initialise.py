@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+from keras import ops
 
 from flpn_tf.errors import InputError
 from flpn_tf.models.classifier import Classifier, backbone_layers
@@ -47,7 +48,10 @@ def _shapes(layers):
 
 
 def _take_all(model: PoseNetwork, source: PoseNetwork, path) -> None:
-    weights, ours = source.get_weights(), model.get_weights()
+    weights, ours = (
+        [np.array(ops.convert_to_numpy(weight)) for weight in network.plain_weights]
+        for network in (source, model)
+    )
     # The last layer's kernel (…, K) and bias (K,) differ with the joints.
     body = [w.shape for w in weights[:-2]] + [w.shape[:-1] for w in weights[-2:]]
     if body != [w.shape for w in ours[:-2]] + [w.shape[:-1] for w in ours[-2:]]:
@@ -62,7 +66,8 @@ def _take_all(model: PoseNetwork, source: PoseNetwork, path) -> None:
             np.array(indices, int) for indices in (zip(*known, strict=True) if known else ((), ()))
         )
         ours_last[..., here] = theirs[..., there]
-    model.set_weights([*weights[:-2], *ours[-2:]])
+    for weight, value in zip(model.plain_weights, [*weights[:-2], *ours[-2:]], strict=True):
+        weight.assign(value)
     new = [name for name in model.skeleton.names if name not in place]
     if new:
         _say(f"{path}: has no heatmaps for {', '.join(new)}; these start anew")

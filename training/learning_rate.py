@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from flpn_tf.errors import InputError
-from flpn_tf.layers.grouped_conv import PACKAGE
+from flpn_tf.keras_registration import PACKAGE
 from flpn_tf.training.config import ScheduleConfig
 
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE
+from flpn_tf.keras_registration import PACKAGE
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

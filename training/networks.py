@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from flpn_tf.errors import InputError
+from flpn_tf.layers.fake_quant import fake_quantised
 from flpn_tf.models import FLPN, LPN, SimpleBaseline
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.training.config import ModelConfig
@@ -50,7 +51,9 @@ def load_weights(path, config, skeleton) -> PoseNetwork:
             f"{path}: weights alone do not say which network they are of; give its training config. "
             f"Received: {config}, which is not there"
         )
-    network = build_model(load_config(config).model, skeleton)
+    settings = load_config(config)
+    with fake_quantised(settings.qat):
+        network = build_model(settings.model, skeleton)
     try:
         network.load_weights(path)
     except (ValueError, OSError, KeyError) as error:

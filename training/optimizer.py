@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE
+from flpn_tf.keras_registration import PACKAGE
 from flpn_tf.training.config import ScheduleConfig
 from flpn_tf.training.learning_rate import make_learning_rate
 

@@ -38,7 +38,7 @@ def keypoint_ap(people: People, keypoints, scores, image_ids=None) -> dict[str, 
             photos; or pycocotools is not installed.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = _evaluator(people, keypoints, scores, image_ids)
+        evaluator = evaluator_of(people, keypoints, scores, image_ids)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
@@ -53,7 +53,7 @@ def ap_by_size(people: People, keypoints, scores, image_ids, edges) -> list[floa
         edges: rising, image pixels.
     """
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = _evaluator(people, keypoints, scores, image_ids)
+        evaluator = evaluator_of(people, keypoints, scores, image_ids)
         sizes = list(itertools.pairwise(float(edge) ** 2 for edge in edges))
         evaluator.params.areaRng, evaluator.params.areaRngLbl = sizes, [str(size) for size in sizes]
         evaluator.evaluate()
@@ -67,7 +67,7 @@ def _percent(value: float) -> float | None:
     return None if value == -1 else 100 * float(value)
 
 
-def _evaluator(people: People, keypoints, scores, image_ids):
+def evaluator_of(people: People, keypoints, scores, image_ids):
     """A COCOeval that has not run."""
     if image_ids is None:
         image_ids = [record.image_id for record in people.records]

@@ -21,7 +21,7 @@ from flpn_tf.evaluation.joints import joint_pairs, of_joints, truth_of
 from flpn_tf.evaluation.lsp_eval import LSP_MEASURE, lsp_metrics
 from flpn_tf.evaluation.metrics import coco_metrics
 from flpn_tf.evaluation.mpii_eval import MPII_MEASURE, mpii_metrics
-from flpn_tf.evaluation.pck import PCK
+from flpn_tf.evaluation.pck import PCK, TORSO
 from flpn_tf.evaluation.pose_set import PoseSet, check_nms
 from flpn_tf.evaluation.truth import LENGTHS, Truth, open_truth
 
@@ -173,7 +173,7 @@ def _measure(truth: Truth, found: Found, own: bool, nms: str) -> Evaluation:
     analysis = analyse(people, poses.at(counted) if own else kept, own)
     result |= {
         "metrics": metrics,
-        "measure": _measure_of(truth, metrics),
+        "measure": _measure_of(truth, metrics, own),
         "errors": analysis.shares(shared.names),
         "people": len(people),
         "poses": len(kept),
@@ -182,11 +182,13 @@ def _measure(truth: Truth, found: Found, own: bool, nms: str) -> Evaluation:
     return Evaluation(_plain(result), people, kept, analysis, category)
 
 
-def _measure_of(truth: Truth, metrics: dict) -> str:
+def _measure_of(truth: Truth, metrics: dict, own: bool) -> str:
     measure = MEASURES[truth.dataset]
-    if truth.dataset == "coco" and PCK in metrics:
-        measure += f"; {PCK} of the torso, of the {np.isfinite(truth.lengths).sum()} people who have one"
-    return measure
+    if truth.dataset != "coco" or not own:
+        return measure
+    if PCK in metrics:
+        return f"{measure}; {PCK} of the torso, of the {np.isfinite(truth.lengths).sum()} people who have one"
+    return f"{measure}; no {PCK}: nobody has a torso, {' and '.join(TORSO)}"
 
 
 def _counted(truth: Truth, people: People) -> tuple[np.ndarray, dict[str, int]]:

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from flpn_tf.data.sources import has_annotations, locate
-from flpn_tf.errors import InputError
-from flpn_tf.evaluation.evaluate import evaluate
+from flpn_tf.errors import InputError, printable
+from flpn_tf.evaluation.compare import compare, drop_in_words
+from flpn_tf.evaluation.evaluate import Evaluation, evaluate
 from flpn_tf.evaluation.found import model_path
 from flpn_tf.evaluation.partial import SUFFIX
 from flpn_tf.evaluation.summary import about, errors, table
@@ -19,6 +20,7 @@ def run(
     json_to: str | None = None,
     results: Path | None = None,
     report: Path | None = None,
+    against=None,
     **options,
 ) -> None:
     """Evaluates, prints a table and writes what is asked for.
@@ -28,16 +30,25 @@ def run(
         json_to: file for the metrics, or `files.STANDARD_OUTPUT`, which leaves out the table.
         results: file for the poses as COCO's evaluation server takes them.
         report: `.html` or `.png` that shows where the model fails.
+        against: a model, or poses, to evaluate too; how much lower `model` is comes under the table, and in
+            the json as "against": {"model", "model_sha256", "metrics", "drop": {metric: {"value", "low",
+            "high"}}}, see `compare`. A config is of `model` alone.
 
     Raises:
-        InputError: as `evaluate`, or an output that cannot be written or would overwrite another or an input.
+        InputError: as `evaluate` or `compare`, or an output that cannot be written or would overwrite another
+            or an input.
     """
     annotations, photos = locate(data, images, options.get("split"))
     others = [path for path in (options.get("boxes"), options.get("config")) if path is not None]
+    others += [] if against is None else [model_path(against)]
     _check_outputs([model_path(model), annotations, *others], photos, json_to, results, report)
-    if report is not None and not has_annotations(annotations, photos):
-        raise InputError(f"{annotations}: has no annotations, so there is nothing to report")
+    if not (report is against is None) and not has_annotations(annotations, photos):
+        what = "report" if against is None else "compare"
+        raise InputError(f"{annotations}: has no annotations, so there is nothing to {what}")
     found = evaluate(model, data, images, results=results, **options)
+    if against is not None:
+        other = evaluate(against, data, images, **options | {"config": None})
+        found.result["against"] = _against(found, other)
     if results is not None:
         files.write_atomically(results, found.poses_json().encode())
         Path(f"{results}{SUFFIX}").unlink(missing_ok=True)
@@ -47,11 +58,20 @@ def run(
         lines = about(found.result)
         if found.people is not None:
             lines += [*table(found.result), errors(found.result, len(found.analysis.people))]
+        if against is not None:
+            other = found.result["against"]
+            drops = [f"{name} {drop_in_words(drop)}" for name, drop in other["drop"].items()]
+            lines.append(printable(f"drop against {other['model']}: {', '.join(drops) or 'not measurable'}"))
         print("\n".join(lines))
     if report is not None:
         from flpn_tf.evaluation.report import write_report
 
         write_report(report, found)
+
+
+def _against(found: Evaluation, other: Evaluation) -> dict:
+    facts = {key: other.result[key] for key in ("model", "model_sha256", "metrics")}
+    return facts | {"drop": {name: drop.to_dict() for name, drop in compare(found, other).items()}}
 
 
 def _check_outputs(given: list, photos, json_to, results, report) -> None:

@@ -10,7 +10,7 @@ from flpn_tf.evaluation.pck import part_columns, pck
 MPII_MEASURE = "PCKh@0.5; Mean@0.1 is PCKh@0.1; means of all labelled joints but pelvis and thorax"
 _HEAD_PER_DIAGONAL = 0.6  # the head's length in diagonals of its box
 _HEAD = ("head_top",)
-_NOT_IN_MEAN = ("pelvis", "thorax")
+NOT_IN_MEAN = ("pelvis", "thorax")
 
 
 def head_lengths(people: People) -> np.ndarray:
@@ -42,7 +42,7 @@ def mpii_metrics(people: People, keypoints: np.ndarray, lengths: np.ndarray) -> 
     """
     truth = truth_of(people)
     _, joints = pck(keypoints, truth, lengths, 0.5)
-    truth[:, [name in _NOT_IN_MEAN for name in people.skeleton.names], 2] = 0
+    truth[:, [name in NOT_IN_MEAN for name in people.skeleton.names], 2] = 0
     means = {
         "Mean": pck(keypoints, truth, lengths, 0.5)[0],
         "Mean@0.1": pck(keypoints, truth, lengths, 0.1)[0],

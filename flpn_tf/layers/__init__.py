@@ -3,6 +3,7 @@
 from flpn_tf.keras_registration import register
 from flpn_tf.layers.bottleneck import Bottleneck
 from flpn_tf.layers.conv_norm import ConvNorm
+from flpn_tf.layers.fake_quant import FakeQuant
 from flpn_tf.layers.global_context import GlobalContext
 from flpn_tf.layers.grouped_conv import GroupedConv2D
 from flpn_tf.layers.grouped_deconv import GroupedConv2DTranspose
@@ -14,6 +15,7 @@ from flpn_tf.layers.squeeze_excite import SqueezeExcite
 __all__ = [
     "Bottleneck",
     "ConvNorm",
+    "FakeQuant",
     "GlobalContext",
     "GroupedConv2D",
     "GroupedConv2DTranspose",

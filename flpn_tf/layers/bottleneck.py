@@ -2,6 +2,7 @@
 
 import keras
 
+from flpn_tf.layers import fake_quant
 from flpn_tf.layers.conv_norm import ACTIVATIONS, conv_norm
 from flpn_tf.layers.global_context import GlobalContext
 
@@ -35,6 +36,7 @@ class Bottleneck(keras.layers.Layer):
         self.strides = strides
         self.global_context = self.GLOBAL_CONTEXT if global_context is None else bool(global_context)
         self.shortcut = None
+        self.output_range = fake_quant.output_range()
 
     def make_branch(self):
         """The layers of the branch in order, without the context block."""
@@ -66,7 +68,7 @@ class Bottleneck(keras.layers.Layer):
 
     def call(self, inputs):
         shortcut = inputs if self.shortcut is None else self.shortcut(inputs)
-        return ACTIVATIONS[self.ACTIVATION](self.transform(inputs) + shortcut)
+        return self.output_range(ACTIVATIONS[self.ACTIVATION](self.transform(inputs) + shortcut))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D
+from flpn_tf.keras_registration import PACKAGE
+from flpn_tf.layers.grouped_conv import GroupedConv2D
 
 # The reference implementations' values (torch momentum 0.1 is Keras's 0.9).
 BN_MOMENTUM = 0.9
@@ -24,7 +25,8 @@ class ConvNorm(keras.layers.Layer):
 
     Outside training the batch norm is folded into the convolution's kernel and bias in the graph
     itself: freezing that graph leaves a convolution with constants, also behind the depth-to-space
-    of a `GroupedConv2DTranspose`, where no converter folds it.
+    of a `GroupedConv2DTranspose`, where no converter folds it. Where the convolution quantises, it is
+    folded in training too, and its statistics stay as they are: int8 rounds the folded kernel.
 
     Args:
         conv: a `GroupedConv2D` or `GroupedConv2DTranspose` without bias; anything with a `kernel`
@@ -63,7 +65,7 @@ class ConvNorm(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         activation = ACTIVATIONS[self.activation]
-        if training and self.norm.trainable:
+        if training and self.norm.trainable and not self.conv.quantises:
             return activation(self.norm(self.conv(inputs), training=True))
         kernel, bias = (ops.cast(part, self.compute_dtype) for part in self.folded())
         return self.conv.convolve(inputs, kernel, bias, activation)

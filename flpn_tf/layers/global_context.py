@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D
+from flpn_tf.keras_registration import PACKAGE
+from flpn_tf.layers import fake_quant
+from flpn_tf.layers.grouped_conv import GroupedConv2D
 
-LAYER_NORM_EPSILON = 1e-5
+LAYER_NORM_EPSILON = 2.0**-14  # float16's smallest normal number: GPUs flush a smaller one to 0
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -25,9 +27,17 @@ class GlobalContext(keras.layers.Layer):
         reduction: hidden channels as a share of C.
     """
 
+    # The tensors between its convolutions, each of which int8 rounds.
+    _STEPS = (
+        *("logits", "weights", "total", "root", "weighted", "sum", "scaled", "pooled"),
+        *("mean", "difference", "square", "variance", "reciprocal", "normal", "gained", "hidden"),
+    )
+
     def __init__(self, reduction=1 / 16, **kwargs):
         super().__init__(**kwargs)
         self.reduction = reduction
+        self.output_range = fake_quant.output_range()
+        self.ranges = {step: fake_quant.output_range() for step in self._STEPS}
         self.attention = GroupedConv2D(1, 1, use_bias=True, dtype=self.dtype_policy, name="attention")
 
     def build(self, input_shape):
@@ -47,23 +57,31 @@ class GlobalContext(keras.layers.Layer):
     def pool(self, inputs):
         """(B, H, W, C) → (B, 1, 1, C), the attention-weighted mean over positions."""
         # Sums over thousands of positions overflow float16; in float32 the casts are no operations.
+        rounded = self.ranges
         logits = ops.cast(self.attention(inputs), "float32")
-        weights = ops.exp(logits - ops.max(logits, axis=(1, 2), keepdims=True))
+        logits = rounded["logits"](logits - ops.max(logits, axis=(1, 2), keepdims=True))
+        weights = rounded["weights"](ops.exp(logits))
         # Σ e / (H·W) is above 0: the largest e is 1.
-        root = ops.rsqrt(ops.mean(weights, axis=(1, 2), keepdims=True))
-        pooled = ops.mean(ops.cast(inputs, "float32") * weights, axis=(1, 2), keepdims=True)
-        return ops.cast(pooled * root * root, self.compute_dtype)
+        total = rounded["total"](ops.mean(weights, axis=(1, 2), keepdims=True))
+        root = rounded["root"](ops.rsqrt(total))
+        weighted = rounded["weighted"](ops.cast(inputs, "float32") * weights)
+        pooled = rounded["sum"](ops.mean(weighted, axis=(1, 2), keepdims=True))
+        pooled = rounded["pooled"](rounded["scaled"](pooled * root) * root)
+        return ops.cast(pooled, self.compute_dtype)
 
     def normalise(self, inputs):
         """Layer norm over the channels, spelled out: Keras's own leaves float ops in an int8 graph."""
-        difference = inputs - ops.mean(inputs, axis=-1, keepdims=True)
-        variance = ops.mean(difference * difference, axis=-1, keepdims=True)
-        return difference * ops.rsqrt(variance + LAYER_NORM_EPSILON) * self.gain + self.shift
+        rounded = self.ranges
+        difference = rounded["difference"](inputs - rounded["mean"](ops.mean(inputs, axis=-1, keepdims=True)))
+        square = rounded["square"](difference * difference)
+        variance = rounded["variance"](ops.mean(square, axis=-1, keepdims=True) + LAYER_NORM_EPSILON)
+        normal = rounded["normal"](difference * rounded["reciprocal"](ops.rsqrt(variance)))
+        return rounded["gained"](normal * self.gain) + self.shift
 
     def call(self, inputs):
         context = self.squeeze(self.pool(inputs))
-        context = self.expand(ops.relu(self.normalise(context)))
-        return inputs + context
+        context = self.expand(self.ranges["hidden"](ops.relu(self.normalise(context))))
+        return self.output_range(inputs + context)
 
     def compute_output_shape(self, input_shape):
         return input_shape

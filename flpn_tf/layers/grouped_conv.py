@@ -1,12 +1,33 @@
 """Grouped 2-D convolution that trains fast on CPU and exports cleanly."""
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 
 import keras
 from keras import ops
 
-PACKAGE = "flpn_tf"
+from flpn_tf.keras_registration import PACKAGE
+from flpn_tf.layers import fake_quant
+
 _FEW = 8  # channels per group, up to which sums of shifted maps are taken on JAX
+
+
+_MULTIPLIER_ONE = ContextVar("multiplier_one", default=False)
+
+
+@contextmanager
+def multiplier_one():
+    """What TensorFlow traces inside has no depthwise convolution with several outputs a channel.
+
+    TFLite's GPU delegate refuses them, and some NPUs crawl. A 1×1 convolution by zeros and ones repeats the
+    channels first (docs/decisions.md). The same function to float32's rounding.
+    """
+    token = _MULTIPLIER_ONE.set(True)
+    try:
+        yield
+    finally:
+        _MULTIPLIER_ONE.reset(token)
 
 
 @cache
@@ -45,6 +66,9 @@ def _tensorflow_conv2d(inputs, kernel, strides, padding, groups):
 
     height, width, channels_per_group, filters = kernel.shape
     if groups > 1 and channels_per_group == 1:
+        if _MULTIPLIER_ONE.get() and filters > groups:
+            copies = tf.repeat(tf.eye(groups, dtype=inputs.dtype), filters // groups, axis=1)
+            inputs, groups = tf.nn.conv2d(inputs, copies[None, None], 1, "VALID"), filters
         depthwise = tf.reshape(kernel, (height, width, groups, filters // groups))
         return tf.nn.depthwise_conv2d(inputs, depthwise, (1, strides, strides, 1), padding)
     if groups == 1 or _tensorflow_has_grouped_gradient(kernel.dtype):
@@ -132,6 +156,10 @@ class GroupedKernel(keras.layers.Layer):
         groups: channel groups; must divide the input channels and `filters`.
         kernel_initializer: Keras initializer, its name or its config.
 
+    Attributes:
+        quantises: whether the kernel and the outputs are those of int8, see `fake_quant`.
+        output_range: what the outputs pass through.
+
     Raises:
         ValueError: `groups` does not divide the channels.
     """
@@ -145,6 +173,8 @@ class GroupedKernel(keras.layers.Layer):
         self.strides = strides
         self.groups = groups
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.quantises = fake_quant.is_wanted()
+        self.output_range = fake_quant.output_range()
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -157,6 +187,12 @@ class GroupedKernel(keras.layers.Layer):
             shape=(self.kernel_size, self.kernel_size, channels // self.groups, self.filters),
             initializer=self.kernel_initializer,
         )
+
+    def apply_kernel(self, inputs, kernel, strides, padding):
+        """`conv2d` with a part or all of the kernel, as it is run."""
+        if self.quantises:
+            kernel = fake_quant.round_kernel(kernel)
+        return conv2d(inputs, kernel, strides, padding, self.groups)
 
     def get_config(self):
         return super().get_config() | {
@@ -204,8 +240,8 @@ class GroupedConv2D(GroupedKernel):
 
     def convolve(self, inputs, kernel, bias=None, activation=None):
         """The convolution with the kernel and bias given, which folds a batch norm in, and what follows."""
-        outputs = conv2d(inputs, kernel, self.strides, self.padding, self.groups)
-        return finish(outputs, bias, activation)
+        outputs = self.apply_kernel(inputs, kernel, self.strides, self.padding)
+        return self.output_range(finish(outputs, bias, activation))
 
     def call(self, inputs):
         bias = None if self.bias is None else ops.cast(self.bias, self.compute_dtype)

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedKernel, conv2d, finish
+from flpn_tf.keras_registration import PACKAGE
+from flpn_tf.layers.grouped_conv import GroupedKernel, finish
 
 KERNEL_SIZE = 4
 STRIDES = 2
@@ -54,11 +55,11 @@ class GroupedConv2DTranspose(GroupedKernel):
             for column_padding, column_taps in _PHASES:
                 padded = ops.pad(inputs, ((0, 0), row_padding, column_padding, (0, 0)))
                 taps = ops.stack([ops.stack([kernel[r, c] for c in column_taps]) for r in row_taps])
-                phase = conv2d(padded, taps, 1, "valid", self.groups)
+                phase = self.apply_kernel(padded, taps, 1, "valid")
                 # Before the interleaving TFLite fuses both; behind it, an int8 ReLU takes 4 times the maps
                 # and has no fast kernel.
                 phases.append(finish(phase, bias, activation))
-        return _depth_to_space(ops.concatenate(phases, axis=-1))
+        return self.output_range(_depth_to_space(ops.concatenate(phases, axis=-1)))
 
     def call(self, inputs):
         return self.convolve(inputs, ops.cast(self.kernel, self.compute_dtype))

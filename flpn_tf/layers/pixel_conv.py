@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D, conv2d, finish
+from flpn_tf.keras_registration import PACKAGE
+from flpn_tf.layers.grouped_conv import GroupedConv2D, finish
 
 # Mean and standard deviation of the ImageNet training photos, RGB, on the 0–255 scale.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -47,8 +48,8 @@ class PixelConv2D(GroupedConv2D):
         std = ops.reshape(ops.cast(ops.convert_to_tensor(self.std), kernel.dtype), (1, 1, -1, 1))
         kernel = kernel / std
         offset = -ops.sum(kernel * mean, axis=(0, 1, 2))
-        outputs = conv2d(inputs, kernel, self.strides, "valid")
-        return finish(outputs, offset if bias is None else offset + bias, activation)
+        outputs = self.apply_kernel(inputs, kernel, self.strides, "valid")
+        return self.output_range(finish(outputs, offset if bias is None else offset + bias, activation))
 
     def get_config(self):
         config = super().get_config() | {"mean": self.mean, "std": self.std}

@@ -2,8 +2,8 @@
 
 import keras
 
+from flpn_tf.keras_registration import PACKAGE
 from flpn_tf.layers.bottleneck import Bottleneck
-from flpn_tf.layers.grouped_conv import PACKAGE
 from flpn_tf.layers.smart_module import SmartModule
 
 

@@ -1,12 +1,14 @@
 """The smart module: a few intrinsic maps, and cheap maps made from them."""
 
+from functools import partial
 from math import ceil
 
 import keras
 from keras import ops
 
+from flpn_tf.keras_registration import PACKAGE
+from flpn_tf.layers import fake_quant
 from flpn_tf.layers.conv_norm import conv_norm
-from flpn_tf.layers.grouped_conv import PACKAGE
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -36,11 +38,18 @@ class SmartModule(keras.layers.Layer):
         self.activation = activation
         intrinsic = ceil(filters / ratio)
         policy = self.dtype_policy
-        self.primary = conv_norm("primary", intrinsic, 1, activation=activation, dtype=policy)
         self.cheap = None
-        if self.ratio > 1:
+        if self.ratio == 1:
+            self.primary = conv_norm("primary", intrinsic, 1, activation=activation, dtype=policy)
+            return
+        self.output_range = fake_quant.output_range()
+        with fake_quant.fake_quantised(fake_quant.is_wanted(), outputs=False):
+            self.primary = conv_norm("primary", intrinsic, 1, activation=activation, dtype=policy)
             cheap = intrinsic * (self.ratio - 1)
             self.cheap = conv_norm("cheap", cheap, 3, 1, intrinsic, activation, dtype=policy)
+        # A concatenation in int8 has one range for its inputs and its output.
+        for part in (self.primary, self.cheap):
+            part.conv.output_range = partial(self.output_range, observe=False)
 
     def build(self, input_shape):
         self.primary.build(input_shape)
@@ -51,7 +60,7 @@ class SmartModule(keras.layers.Layer):
         outputs = self.primary(inputs)
         if self.cheap is None:
             return outputs
-        outputs = ops.concatenate([outputs, self.cheap(outputs)], axis=-1)
+        outputs = self.output_range(ops.concatenate([outputs, self.cheap(outputs)], axis=-1))
         if outputs.shape[-1] == self.filters:
             return outputs
         return outputs[..., : self.filters]

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from flpn_tf.keras_registration import PACKAGE
 from flpn_tf.layers.conv_norm import hard_sigmoid
-from flpn_tf.layers.grouped_conv import PACKAGE, GroupedConv2D
+from flpn_tf.layers.grouped_conv import GroupedConv2D
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -2,8 +2,8 @@
 
 import keras
 
+from flpn_tf.keras_registration import PACKAGE
 from flpn_tf.layers import Bottleneck, SmartBottleneck, SqueezeExcite
-from flpn_tf.layers.grouped_conv import PACKAGE
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

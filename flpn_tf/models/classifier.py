@@ -4,7 +4,7 @@ from itertools import takewhile
 
 import keras
 
-from flpn_tf.layers.grouped_conv import PACKAGE
+from flpn_tf.keras_registration import PACKAGE
 
 _POSE_HEAD = "deconv0"  # its first layer
 _CLASS_HEAD = "classes"

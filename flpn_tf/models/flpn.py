@@ -2,7 +2,7 @@
 
 import keras
 
-from flpn_tf.layers.grouped_conv import PACKAGE
+from flpn_tf.keras_registration import PACKAGE
 from flpn_tf.models import parts
 from flpn_tf.models.pose_network import PoseNetwork, as_skeleton
 

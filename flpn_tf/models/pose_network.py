@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from flpn_tf.codec import HeatmapCodec
+from flpn_tf.layers.fake_quant import fake_quantised, is_range, is_wanted
 from flpn_tf.layers.pixel_conv import IMAGENET_MEAN, IMAGENET_STD
 from flpn_tf.skeleton import COCO_17, Skeleton
 from flpn_tf.spec import PoseSpec
@@ -32,6 +33,10 @@ class PoseNetwork(keras.Model):
     A subclass builds its graph in `__init__`, passes it to `super().__init__` and stores each
     constructor argument as an attribute named in `ARGUMENTS`. The precision policy is not saved: a
     network trained in mixed precision loads in the policy then in force, its weights float32.
+
+    Attributes:
+        qat: whether it computes as int8 would, with `flpn_tf.layers.fake_quant`; so is one that was built
+            within `fake_quantised()` or saved by quantisation-aware training.
     """
 
     ARGUMENTS: tuple[str, ...] = ()
@@ -39,6 +44,7 @@ class PoseNetwork(keras.Model):
     def __init__(self, inputs, outputs, skeleton, **kwargs):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.skeleton = skeleton
+        self.qat = is_wanted()
 
     @property
     def keypoints(self):
@@ -77,10 +83,31 @@ class PoseNetwork(keras.Model):
             weights_sha256=self.weights_sha256(),
         )
 
+    @property
+    def plain_weights(self):
+        """Its variables without the ranges of quantisation-aware training."""
+        return [weight for weight in self.weights if not is_range(weight)]
+
+    @property
+    def has_ranges(self):
+        """Whether quantisation-aware training has found the range of every tensor."""
+        return all(float(weight) > 0 for weight in self.weights if weight.name == "range_seen")
+
+    def with_qat(self, wanted=True) -> "PoseNetwork":
+        """A copy that computes as int8 would, its ranges still empty; or one that does not."""
+        copy = type(self).from_config(self.get_config() | {"qat": wanted})
+        for ours, theirs in zip(copy.plain_weights, self.plain_weights, strict=True):
+            ours.assign(theirs)
+        return copy
+
     def get_config(self):
         config = {"name": self.name, "skeleton": self.skeleton.to_dict()}
+        if self.qat:
+            config["qat"] = True
         return config | {key: getattr(self, key) for key in self.ARGUMENTS}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**config)
+        config = dict(config)
+        with fake_quantised(config.pop("qat", False)):
+            return cls(**config)

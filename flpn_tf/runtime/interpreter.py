@@ -2,6 +2,7 @@
 
 import importlib
 import operator
+import sys
 from pathlib import Path
 
 from flpn_tf.errors import InputError
@@ -41,3 +42,18 @@ def open_interpreter(path: str | Path, threads: int = 1):
         reason = " ".join(str(error).split())
         raise InputError(f"The TFLite runtime cannot open {path}: {reason}") from error
     return interpreter
+
+
+def plain_interpreter(path: str | Path, threads: int = 1):
+    """As `open_interpreter`, without XNNPACK, which would hide operations and tensors; not yet allocated.
+
+    Raises:
+        InputError: the runtime refuses the file.
+    """
+    Interpreter = interpreter_class()
+    resolver = sys.modules[Interpreter.__module__].OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        return Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver)
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"The TFLite runtime cannot open {path}: {reason}") from error

@@ -33,15 +33,25 @@ def expected(network, crops):
     return np.asarray(network(crops[:8].astype("float32"), training=False))
 
 
+class Artefacts(dict):
+    """Format → path, converted when first asked for."""
+
+    def __init__(self, network, crops, folder, **options):
+        super().__init__()
+        self.given = network, crops, folder, options
+
+    def __missing__(self, to):
+        network, crops, folder, options = self.given
+        self[to] = tflite.convert_file(network, to, folder / f"small_{to}.tflite", crops, **options)
+        return self[to]
+
+
 @pytest.fixture(scope="session")
 def artefacts(network, crops, tmp_path_factory):
-    """Format → path, converted when first asked for."""
-    folder = tmp_path_factory.mktemp("artefacts")
+    return Artefacts(network, crops, tmp_path_factory.mktemp("artefacts"))
 
-    class Artefacts(dict):
-        def __missing__(self, to):
-            path = tflite.convert_file(network, to, folder / f"small_{to}.tflite", crops)
-            self[to] = path
-            return path
 
-    return Artefacts()
+@pytest.fixture(scope="session")
+def with_keypoints(network, crops, tmp_path_factory):
+    """As `artefacts`, with the signature that decodes."""
+    return Artefacts(network, crops, tmp_path_factory.mktemp("keypoints"), keypoints=True)

@@ -37,7 +37,7 @@ def reference_context(x, block):
     context = (softmax * positions).sum(1)
     hidden = context @ squeeze + squeeze_bias
     mean, variance = hidden.mean(-1, keepdims=True), hidden.var(-1, keepdims=True)
-    hidden = (hidden - mean) / np.sqrt(variance + 1e-5) * block.gain.numpy() + block.shift.numpy()
+    hidden = (hidden - mean) / np.sqrt(variance + 2**-14) * block.gain.numpy() + block.shift.numpy()
     return x + (relu(hidden) @ expand + expand_bias)[:, None, None]
 
 
