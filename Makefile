@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-lowest bench figure6 bench-data bench-train bench-eval bench-convert card check-wheel lint format clean
+.PHONY: help demo test test-slow test-lowest bench figure6 bench-data bench-train bench-eval bench-convert bench-qat quantisation card check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

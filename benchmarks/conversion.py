@@ -3,15 +3,15 @@
 For the phone network that ships and for FLPN-50 with random weights, all files taking turns in one run:
 
 int8, float16, float32   by `flpn convert`.
-plain                    the same network of stock Keras layers (benchmarks/plain_network.py), exported the stock
-                         way: `Model.export` with batch 1, then `TFLiteConverter.from_saved_model`. Keras's own
+plain                    the same network of stock Keras layers (plain_network.py), exported the stock way:
+                         `Model.export` with batch 1, then `TFLiteConverter.from_saved_model`. Keras's own
                          format="litert" writes the same operations.
 unfolded                 our graph with its batch norms left to the converter: what folding them brings.
 dense                    plain, its grouped transposed convolutions written as `Conv2DTranspose`.
 
-Keras has no grouped `Conv2DTranspose`, and TFLite no grouped TRANSPOSE_CONV. The twin called plain has the four
-phases and `keras.ops.depth_to_space`, which is the faster way that stock operations offer: beside it, dense has
-up to 256 times the multiply-adds in the head. Where groups equal channels the twin has `DepthwiseConv2D`; with
+Keras has no grouped `Conv2DTranspose`, and TFLite no grouped TRANSPOSE_CONV. The twin called plain has the
+four phases and `keras.ops.depth_to_space`, the faster way that stock operations offer: dense has up to 256
+times the multiply-adds in the head. Where groups equal channels the twin has `DepthwiseConv2D`; with
 `Conv2D(groups=…)` throughout it is no faster. Before anything is timed, all float32 files must give the
 heatmaps of ours.
 

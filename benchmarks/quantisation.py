@@ -90,8 +90,13 @@ def main(runs, people, calibration, lsp, coco) -> None:
     runs, people = Path(runs), Path(people)
     runs.mkdir(parents=True, exist_ok=True)
     train(runs, subset(people / "annotations.json", runs / "people.json"), people / "images")
-    folders = {"Mean": lsp, "AP": coco}
-    before = {metric: evaluate(SHIPPED, folder) for metric, folder in folders.items()}
+    sets = {"Mean": (lsp, "lsp"), "AP": (coco, "coco")}
+
+    def measured(model, metric):
+        folder, protocol = sets[metric]
+        return evaluate(model, folder, dataset=protocol)
+
+    before = {metric: measured(SHIPPED, metric) for metric in sets}
     figures = [f"{found.result['metrics'][metric]:.2f}" for metric, found in before.items()]
     print("| | LSP PCK@0.2 | drop | COCO AP | drop | float tensors | MB |")
     print("|---|---|---|---|---|---|---|")
@@ -101,8 +106,8 @@ def main(runs, people, calibration, lsp, coco) -> None:
     models |= {f"{name}, before conversion": runs / TRAINED[name][0] / "model.keras" for name in TRAINED}
     for name, model in models.items():
         cells = []
-        for metric, folder in folders.items():
-            found = evaluate(model, folder)
+        for metric in sets:
+            found = measured(model, metric)
             drop = compare(found, before[metric])[metric]
             cells += [
                 f"{found.result['metrics'][metric]:.2f}",

@@ -1,27 +1,25 @@
 """Training speed on this machine's CPU: `make bench-train`.
 
-1  Steps a second of FLPN with our grouped convolutions and with those of plain Keras: forward, backward and
-   Adam, the same weights and batch, the variants taking turns, so that their ratios hold on a busy machine.
+1  Steps a second of FLPN with our layers and with those of plain Keras (plain_network.py): forward, backward
+   and Adam, the same weights and batch, the variants taking turns, so that their ratios hold on a busy
+   machine.
    DepthwiseConv2D, where groups equal channels, leaves one grouped layer: the first transposed convolution.
 2  The share of a training step spent waiting for the data set's next batch.
 """
 
 import argparse
-import contextlib
 import statistics
 import sys
 import time
 from pathlib import Path
-from unittest import mock
 
 import keras
 import numpy as np
-from keras import ops
+from plain_network import plain_network
 
 import flpn_tf.training
 from flpn_tf.data.pipeline import training_dataset
 from flpn_tf.data.sources import open_people
-from flpn_tf.layers import grouped_conv, grouped_deconv, pixel_conv
 from flpn_tf.training.config_file import load_config
 from flpn_tf.training.loss import HeatmapLoss
 from flpn_tf.training.networks import build_model
@@ -33,39 +31,17 @@ ROUNDS, STEPS = 3, 2  # turns of each variant, and steps of a turn
 WARM_UP, TIMED = 10, 40  # steps on real data
 
 
-def keras_conv2d(depthwise: bool):
-    """Our `conv2d` by the operations that are all of `keras.layers.Conv2D` and `DepthwiseConv2D`.
+def compiled(config, skeleton, plain=None, jit=False):
+    """The config's network, its weights always the same, and its optimiser.
 
     Args:
-        depthwise: where groups equal channels, `DepthwiseConv2D`; False is `Conv2D(groups=…)` everywhere.
+        plain: arguments of `plain_network`, for its twin of stock layers in its place.
+        jit: XLA for the whole step.
     """
-
-    def conv2d(inputs, kernel, strides=1, padding="same", groups=1):
-        height, width, channels_per_group, filters = kernel.shape
-        if padding == "same" and strides > 1 and height > 1:
-            border = ((height // 2, height // 2), (width // 2, width // 2))
-            inputs, padding = ops.pad(inputs, ((0, 0), *border, (0, 0))), "valid"
-        if depthwise and groups > 1 and channels_per_group == 1:
-            kernel = ops.reshape(kernel, (height, width, groups, filters // groups))
-            return ops.depthwise_conv(inputs, kernel, strides, padding)
-        return ops.conv(inputs, kernel, strides, padding)
-
-    return conv2d
-
-
-@contextlib.contextmanager
-def convolutions(conv2d):
-    """What is traced meanwhile convolves with `conv2d`; None leaves ours."""
-    with contextlib.ExitStack() as stack:
-        for module in (grouped_conv, grouped_deconv, pixel_conv) if conv2d is not None else ():
-            stack.enter_context(mock.patch.object(module, "conv2d", conv2d))
-        yield
-
-
-def compiled(config, skeleton, jit=False):
-    """The config's network and optimiser, its weights always the same."""
     keras.utils.set_random_seed(0)
     model = build_model(config.model, skeleton)
+    if plain is not None:
+        model = plain_network(model, **plain)
     model.compile(make_optimizer(config.schedule, 1000, model), loss=HeatmapLoss(), jit_compile=jit)
     model.optimizer.build(model.trainable_variables)
     return model
@@ -84,20 +60,19 @@ def compare_layers(config) -> None:
     height, width = config.model.image_size
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (SMALL_BATCH, height, width, 3)).astype(np.uint8)
-    variants = {  # name → (convolution, XLA for the whole step)
+    variants = {  # name → (arguments of `plain_network`, XLA for the whole step)
         "our layers": (None, False),
-        "plain Keras: Conv2D(groups), DepthwiseConv2D": (keras_conv2d(True), False),
-        "  the same, jit_compile as Keras chooses it": (keras_conv2d(True), True),
-        "plain Keras: Conv2D(groups) everywhere": (keras_conv2d(False), False),
+        "plain Keras: Conv2D(groups), DepthwiseConv2D": ({}, False),
+        "  the same, jit_compile as Keras chooses it": ({}, True),
+        "plain Keras: Conv2D(groups) everywhere": ({"depthwise": False}, False),
     }
     models, heatmaps, seconds = {}, {}, {name: [] for name in variants}
-    for name, (conv2d, jit) in variants.items():
+    for name, (plain, jit) in variants.items():
         notice(f"compiling: {name.strip()}")
-        with convolutions(conv2d):
-            model = models[name] = compiled(config, None, jit)
-            heatmaps[name] = np.asarray(model(crops, training=True))
-            targets = np.zeros_like(heatmaps[name])
-            model.train_on_batch(crops, targets)
+        model = models[name] = compiled(config, None, plain, jit)
+        heatmaps[name] = np.asarray(model(crops, training=True))
+        targets = np.zeros_like(heatmaps[name])
+        model.train_on_batch(crops, targets)
     for name, maps in heatmaps.items():
         reference = heatmaps["our layers"]
         difference = np.abs(maps - reference).max() / np.abs(reference).max()

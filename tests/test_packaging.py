@@ -84,7 +84,7 @@ def run(code, installed, cwd, *arguments):
 def test_wheel_holds_models_specs_and_configs_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     suffixes = {Path(name).suffix for name in names if not name.split("/")[0].endswith(".dist-info")}
-    assert suffixes <= {".py", ".tflite", ".json", ".yaml"}
+    assert suffixes <= {".py", ".tflite", ".json", ".txt", ".yaml"}
     assert any(name.startswith("flpn_tf/assets/") and name.endswith("_int8.tflite") for name in names)
     assert any(name.startswith("flpn_tf/assets/") and name.endswith("_float16.tflite") for name in names)
     assert "flpn_tf/assets/pose_spec.schema.json" in names
