@@ -13,10 +13,13 @@ Every int8 file beside the shipped network in float: PCK on LSP and AP on COCO, 
 interval of a paired bootstrap over photos. PEOPLE is a COCO json; a quarter of its photos is trained on.
 """
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
 
 from flpn_tf.convert.tflite import CALIBRATION_CROPS, convert_file, float_tensors
 from flpn_tf.data.crops import sample_crops
@@ -25,6 +28,7 @@ from flpn_tf.evaluation.compare import compare
 from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.models.load import load_network
 from flpn_tf.runtime.files import write_json
+from flpn_tf.runtime.interpreter import open_interpreter
 from flpn_tf.spec import PoseSpec
 
 SHIPPED = Path("training/weights/flpn_mobile_people_192x160.keras")
@@ -67,7 +71,16 @@ def by_ai_edge_quantizer(network, crops, output: Path) -> Path:
     tool.load_quantization_recipe(recipe.static_wi8_ai8())
     found = tool.calibrate({"serving_default": [{"image": crop[None]} for crop in crops]})
     content = bytes(tool.quantize(found).quantized_model)
-    output.write_bytes(PoseSpec.read_from_tflite(plain).append_to_tflite(content))
+    bare.write_bytes(content)
+    heatmaps = open_interpreter(bare).get_output_details()[0]
+    scale, zero_point = heatmaps["quantization"]
+    spec = dataclasses.replace(
+        PoseSpec.read_from_tflite(plain),
+        output_dtype=np.dtype(heatmaps["dtype"]).name,
+        output_scale=float(scale),
+        output_zero_point=int(zero_point),
+    )
+    output.write_bytes(spec.append_to_tflite(content))
     return output
 
 

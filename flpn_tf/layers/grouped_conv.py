@@ -60,15 +60,20 @@ def _split_conv2d(inputs, kernel, strides, padding, groups):
     return tf.concat([tf.nn.conv2d(x, k, strides, padding) for x, k in pairs], axis=-1)
 
 
+def _repeated(inputs, times):
+    """Every channel so many times, by a TensorFlow 1×1 convolution."""
+    import tensorflow as tf
+
+    copies = tf.repeat(tf.eye(inputs.shape[-1], dtype=inputs.dtype), times, axis=1)
+    return tf.nn.conv2d(inputs, copies[None, None], 1, "VALID")
+
+
 def _tensorflow_conv2d(inputs, kernel, strides, padding, groups):
     """`tf.nn` convolution: Keras's own grouped path is XLA-wrapped (slow on CPU, not exportable)."""
     import tensorflow as tf
 
     height, width, channels_per_group, filters = kernel.shape
     if groups > 1 and channels_per_group == 1:
-        if _MULTIPLIER_ONE.get() and filters > groups:
-            copies = tf.repeat(tf.eye(groups, dtype=inputs.dtype), filters // groups, axis=1)
-            inputs, groups = tf.nn.conv2d(inputs, copies[None, None], 1, "VALID"), filters
         depthwise = tf.reshape(kernel, (height, width, groups, filters // groups))
         return tf.nn.depthwise_conv2d(inputs, depthwise, (1, strides, strides, 1), padding)
     if groups == 1 or _tensorflow_has_grouped_gradient(kernel.dtype):
@@ -125,8 +130,11 @@ def conv2d(inputs, kernel, strides=1, padding="same", groups=1):
     Returns:
         (B, H', W', filters) tensor.
     """
-    kernel_height, kernel_width, channels_per_group, _ = kernel.shape
+    kernel_height, kernel_width, channels_per_group, filters = kernel.shape
     on_tensorflow = keras.backend.backend() == "tensorflow"
+    if on_tensorflow and _MULTIPLIER_ONE.get() and channels_per_group == 1 and 1 < groups < filters:
+        # Before the padding, which XNNPACK fuses into a depthwise convolution but not into a 1×1.
+        inputs, groups = _repeated(inputs, filters // groups), filters
     few = not on_tensorflow and groups > 1 and channels_per_group <= _FEW
     if padding == "same" and kernel_height > 1 and (strides > 1 or few):
         rows, columns = kernel_height // 2, kernel_width // 2
