@@ -70,14 +70,14 @@ card: .venv/.done  ## the model card's tables: MODEL on COCO and LSP
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/model_card.py $(MODEL) $(COCO) $(LSP)
 
 check-wheel:  ## the wheel in an empty environment: a pose without TensorFlow
-	rm -rf build dist .venv-wheel && $(PYTHON) -m venv .venv-wheel
+	rm -rf build/lib build/bdist.* dist .venv-wheel && $(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 	.venv-wheel/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) dist/flpn_tf-*.whl
 	.venv-wheel/bin/pip install $(PIP_FLAGS) -c $(CONSTRAINTS) --no-deps scikit-image
 	! .venv-wheel/bin/python -c "import tensorflow" 2> /dev/null
 	cd / && $(CURDIR)/.venv-wheel/bin/flpn pose \
 		$(CURDIR)/.venv-wheel/lib/python3*/site-packages/skimage/data/astronaut.png --json -
-	rm -rf build .venv-wheel
+	rm -rf build/lib build/bdist.* .venv-wheel
 
 lint: .venv/.done  ## ruff
 	.venv/bin/ruff check .

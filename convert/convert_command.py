@@ -1,5 +1,6 @@
 """What `flpn convert` does."""
 
+import hashlib
 import json
 import math
 import sys
@@ -18,7 +19,7 @@ from flpn_tf.convert.quantization_report import (
 from flpn_tf.convert.tflite import CALIBRATION_CROPS, INTEGER_FORMATS, check_format, convert
 from flpn_tf.data.crops import sample_crops
 from flpn_tf.data.records import PersonRecord
-from flpn_tf.data.sources import read_people
+from flpn_tf.data.sources import locate, read_people
 from flpn_tf.errors import GateError, InputError, printable
 from flpn_tf.evaluation.compare import drop_in_words
 from flpn_tf.evaluation.evaluate import evaluate
@@ -60,7 +61,8 @@ def run(
         raise InputError(f"--gate is a number of points, 0 or more. Received: {gate}")
     out = check_artefact(out)
     if report is not None:
-        check_apart(check_writable(report, (".json",)), [model, *copies_of(out).values()])
+        given = [locate(data)[0] for data in (calibrate, evaluate_on) if data is not None]
+        check_apart(check_writable(report, (".json",)), [model, out, *copies_of(out).values(), *given])
     network = load_network(model)
     padding = network.pose_spec().padding
     records = read_people(calibrate).records if integer else []
@@ -71,9 +73,9 @@ def run(
         people = read_people(evaluate_on)
         shared = _shared(people.records, records, evaluate_on, gate)
         with tempfile.TemporaryDirectory() as folder:
-            exact = network
+            exact, source = network, Path(model)
             if network.qat:  # it rounds as the file will; what that costs is measured from the same without
-                exact, model = network.with_qat(False), Path(folder) / Path(model).name
+                exact, model = network.with_qat(False), Path(folder) / source.name
                 exact.save(model)
             # First what fails early where it fails.
             before = evaluate(model, evaluate_on)
@@ -85,6 +87,7 @@ def run(
             converted.write_bytes(content)
             after = evaluate(converted, evaluate_on)
             found = quantization_report(exact, to, converted, reference, held_out, before, after)
+            found["model_sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
         found["calibration"] = {"crops": len(crops), "evaluation_photos": shared} if integer else None
         found["gate"] = gate
         if report is not None:

@@ -139,8 +139,9 @@ def _spec(model: bytes, network: PoseNetwork, to: str, name) -> PoseSpec:
     heatmaps = signature.get_output_details()["heatmaps"]
     if to == "int8" and image["quantization"] != (1.0, 0):
         raise GateError(f"uint8 pixels must enter unscaled. Received: {image['quantization']}")
-    if to == "int8" and (names := float_tensors(model)):
-        raise GateError(f"an int8 model must hold no float tensor. Received: {names}")
+    ends = {image["name"], heatmaps["name"]} if to == "int8_float_io" else set()
+    if to in INTEGER_FORMATS and (names := set(float_tensors(model)) - ends):
+        raise GateError(f"an {to} model must hold no float tensor inside. Received: {sorted(names)}")
     scale, zero_point = heatmaps["quantization"]
     quantised = scale != 0
     return dataclasses.replace(

@@ -93,7 +93,7 @@ def train(
         str,
         typer.Option(
             help="What rounds where the config says qat: keras, or tfmot (extra qat-tfmot; no validation, "
-            "moving average or several devices; 40 s more to build, steps 0.9 times as long)."
+            "moving average or several devices; builds 40 s longer; writes OUTPUT/model_int8.tflite)."
         ),
     ] = "keras",
 ) -> None:

@@ -172,6 +172,8 @@ class Config:
     def __post_init__(self):
         if self.qat and self.compute.precision != "float32":
             raise InputError(f"qat needs compute.precision float32. Received: {self.compute.precision}")
+        if self.qat and self.model.block == "mobilenetv3":
+            raise InputError("qat needs another block than that with squeeze-excite. Received: mobilenetv3")
 
 
 def _above_0(config, *names):

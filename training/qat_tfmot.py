@@ -70,10 +70,10 @@ def train_tfmot(config: Config, data, output, init, images=None, split=None) -> 
     network = build_model(config.model, people.skeleton)
     initialise(network, init)
     crops = _crops(people, network)
-    run = _Run(config, people, network, crops, output, steps)
     try:
         output.mkdir(parents=True, exist_ok=True)
         lock(output)
+        run = _Run(config, people, network, crops, output, steps)
         run.restore()
         write_config(output, identity, config)
         record_session(output, people, run.step // steps)
@@ -97,7 +97,7 @@ class _Run:
         self.steps = steps
         self.epochs = schedule.epochs * schedule.rounds
         self.rate = make_learning_rate(schedule, steps)
-        _say("building the tf_keras twin and tfmot's rounding, which takes minutes")
+        _say("building the tf_keras twin and tfmot's rounding, which takes a minute")
         self.twin = Twin(network)
         self.model = quantised(self.twin, np.split(crops, len(crops) // _CALIBRATION_BATCH))
         options = {"learning_rate": schedule.learning_rate, "global_clipnorm": schedule.clip_norm}
@@ -163,6 +163,7 @@ class _Run:
         freeze(self.model)
         convert_file(_Deployed(self.network, self.model), "int8", self.output / INT8_MODEL, crops)
         save_atomically(self.network, self.output / MODEL)
+        _say(f"{self.output / INT8_MODEL}: int8 with the ranges of the training, which {MODEL} does not hold")
         return self.output / MODEL
 
     def restore(self) -> None:

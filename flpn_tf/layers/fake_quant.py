@@ -6,6 +6,7 @@ Networks for Efficient Integer-Arithmetic-Only Inference").
 """
 
 import contextlib
+from contextvars import ContextVar
 
 import keras
 from keras import ops
@@ -16,23 +17,22 @@ MOMENTUM = 0.99
 _LEVELS = 127  # int8 kernels are symmetric, -127 to 127
 _SMALLEST = 1e-6  # of a range: an output that is zero everywhere has none of its own
 
-_wanted = (False, False)  # kernels, outputs
+_WANTED = ContextVar("fake_quantised", default=(False, False))  # kernels, outputs
 
 
 @contextlib.contextmanager
 def fake_quantised(kernels=True, outputs=None):
     """Layers built meanwhile round their kernels and outputs, or do not; None: outputs as kernels."""
-    global _wanted
-    before, _wanted = _wanted, (kernels, kernels if outputs is None else outputs)
+    token = _WANTED.set((kernels, kernels if outputs is None else outputs))
     try:
         yield
     finally:
-        _wanted = before
+        _WANTED.reset(token)
 
 
 def is_wanted() -> bool:
     """Whether layers built now round their kernels."""
-    return _wanted[0]
+    return _WANTED.get()[0]
 
 
 def round_kernel(kernel):
@@ -50,7 +50,7 @@ def keep(outputs, **_):
 
 def output_range():
     """What a layer built now passes its outputs through: a new `FakeQuant`, or `keep`."""
-    return FakeQuant(name="range", dtype="float32") if _wanted[1] else keep
+    return FakeQuant(name="range", dtype="float32") if _WANTED.get()[1] else keep
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -63,10 +63,10 @@ class FakeQuant(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
+        # Several devices see several ranges; all go on with the mean.
+        options = {"shape": (), "initializer": "zeros", "trainable": False, "autocast": False}
         for name in ("low", "high", "seen"):
-            weight = self.add_weight(
-                name=f"range_{name}", shape=(), initializer="zeros", trainable=False, autocast=False
-            )
+            weight = self.add_weight(name=f"range_{name}", aggregation="mean", **options)
             setattr(self, name, weight)
 
     def call(self, inputs, training=None, observe=True):

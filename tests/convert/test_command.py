@@ -69,7 +69,7 @@ def measured(saved, few, artefacts, tmp_path, monkeypatch):
     # What is converted, and in which layers it loses, is not in question here.
     layers = [LayerLoss("stem_1", 30.0, 40.0)]
     monkeypatch.setattr("flpn_tf.convert.quantization_report.layer_losses", lambda *_: layers)
-    monkeypatch.setattr(convert_command, "convert", lambda network, to, *_: artefacts[to].read_bytes())
+    monkeypatch.setattr(convert_command, "convert", lambda network, to, *_, **__: artefacts[to].read_bytes())
 
     def run(options, shift=0):
         backends = {".keras": KnowingBackend(), ".tflite": KnowingBackend(shift=(shift, 0))}
@@ -160,6 +160,10 @@ def test_photos_that_calibrated_prove_nothing(measured, saved, people, tmp_path,
         (
             ["convert", "small.keras", "a.tflite", "--evaluate", "few", "--report", "a_pose_spec.json"],
             "a_pose_spec.json; give another name",
+        ),
+        (
+            ["convert", "small.keras", "a.tflite", "--evaluate", "few", "--report", "few/annotations.json"],
+            "annotations.json; give another name",
         ),
         (["export", "small.keras", "small.keras"], "exists already"),
     ],

@@ -195,6 +195,7 @@ for to in ("float16", "int8"):
 """
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bytes(network, crops, artefacts, tmp_path):
     network.save(tmp_path / "small.keras")
     np.save(tmp_path / "crops.npy", crops)

@@ -33,6 +33,7 @@ def losses(network, crops, artefacts):
     return Losses()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["float16", "int8"])
 def test_every_layer_is_there_under_the_name_the_network_has_for_it(losses, network, to):
     found = losses[to]
@@ -79,6 +80,7 @@ def test_the_first_layer_alone_is_the_first_layer_of_the_whole(losses, network, 
     assert abs(loss.sqnr_db - sqnr_db(expected, np.array(found))) < 0.1
 
 
+@pytest.mark.slow
 def test_a_layer_made_bad_to_quantise_is_found(network, crops, losses):
     """One channel of it is 400 times as large, and the next layer makes up for that: nothing in float."""
     spoilt = type(network).from_config(network.get_config())

@@ -1,5 +1,10 @@
 """Fake quantisation rounds as int8 does, and is nowhere where it was not asked for."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -143,3 +148,14 @@ def test_both_parts_of_a_smart_module_have_one_range():
         maps.max(),
         maps.max(),
     )
+
+
+def test_devices_go_on_with_the_mean_of_their_ranges():
+    """Each keeping its own, only the first one's would be saved."""
+    pytest.importorskip("tensorflow")
+    program = Path(__file__).with_name("ranges_of_two_devices.py")
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    found = subprocess.run(
+        [sys.executable, program], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert found.stdout.split() == ["5.0", "5.0"], found.stderr

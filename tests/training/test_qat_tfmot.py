@@ -150,6 +150,7 @@ def finished(data, init, tmp_path_factory):
     return output
 
 
+@pytest.mark.slow
 def test_trains(finished, init):
     with (finished / "log.csv").open() as stream:
         losses = [float(row["loss"]) for row in csv.DictReader(stream)]
@@ -161,6 +162,7 @@ def test_trains(finished, init):
     )
 
 
+@pytest.mark.slow
 def test_both_models_compute_the_same(finished, init):
     pixels = np.random.default_rng(5).integers(0, 256, (2, *SIZE, 3), dtype="uint8")
     trained, before = (load_network(path) for path in (finished / "model.keras", init))
@@ -172,6 +174,7 @@ def test_both_models_compute_the_same(finished, init):
     assert error < 0.5 * np.linalg.norm(old - expected)
 
 
+@pytest.mark.slow
 def test_int8_model_has_no_float_tensor_and_finds_poses(finished):
     assert_integers_only(finished / "model_int8.tflite")
     photo = synthetic_people.draw(synthetic_people.joints(np.random.default_rng(0)))
@@ -181,6 +184,7 @@ def test_int8_model_has_no_float_tensor_and_finds_poses(finished):
     assert estimator.estimate(photo, [[0, 0, 100, 120]]).keypoints.shape == (1, 7, 3)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(data, init, finished, tmp_path, monkeypatch):
     class StopsAtOnce(qat_tfmot.StopRequest):
         asked = True
@@ -198,6 +202,7 @@ def test_an_interrupted_run_goes_on(data, init, finished, tmp_path, monkeypatch)
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_refused(data, init, finished, tmp_path):
     output = tmp_path / "run"
     output.mkdir()
