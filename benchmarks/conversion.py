@@ -19,24 +19,22 @@ The files stay in build/bench_convert until the network, the conversion or these
 """
 
 import argparse
-import hashlib
 import os
-import shutil
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from artefact_cache import REPOSITORY, open_cache
 
 from flpn_tf.runtime.benchmark import ROUNDS, RUNS, Latency, Setting, measure_latencies
 from flpn_tf.runtime.benchmark_command import columns
 from flpn_tf.runtime.benchmark_process import open_model
 from flpn_tf.runtime.files import write_atomically
-from flpn_tf.runtime.inspect_model import inspect_tflite, plain_interpreter
+from flpn_tf.runtime.inspect_model import inspect_tflite
+from flpn_tf.runtime.interpreter import plain_interpreter
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = REPOSITORY / "build" / "bench_convert"
 WEIGHTS = REPOSITORY / "training" / "weights" / "flpn_mobile_people_192x160.keras"
 NETWORKS = ("flpn_mobile_192x160", "flpn50_256x192")
@@ -65,24 +63,10 @@ def tflite(name: str, file: str) -> Path:
     return CACHE / f"{name}_{file}.tflite"
 
 
-def sources() -> bytes:
-    """A digest of all that the files are made from."""
-    paths = [Path(__file__), REPOSITORY / "benchmarks" / "plain_network.py", WEIGHTS]
-    for folder in ("flpn_tf/layers", "flpn_tf/models", "convert"):
-        paths += sorted((REPOSITORY / folder).glob("*.py"))
-    digest = hashlib.sha256(f"{version('tensorflow')} {version('keras')}".encode())
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest().encode()
-
-
 def convert_all(fresh: bool) -> None:
     """Makes the files that the cache lacks."""
-    stamp = CACHE / "sources.sha256"
-    if fresh or not stamp.is_file() or stamp.read_bytes() != sources():
-        shutil.rmtree(CACHE, ignore_errors=True)
-        CACHE.mkdir(parents=True)
-        write_atomically(stamp, sources())
+    made_from = Path(__file__), REPOSITORY / "benchmarks" / "plain_network.py", WEIGHTS
+    open_cache(CACHE, *made_from, fresh=fresh)
     for name in NETWORKS:
         missing = [file for file in FILES if not tflite(name, file).is_file()]
         if missing:

@@ -2,8 +2,7 @@
 
 Every comparison network with random weights, at 256×192, one thread, all taking turns in one run. Writes
 docs/figure6.png and docs/figure6.json. The converted networks stay in build/figure6 (1 GB): an interrupted
-run goes on where it was, and a later one converts nothing; delete the folder after a change to the networks
-or the conversion.
+run goes on where it was, and a later one converts nothing unless the networks or the conversion have changed.
 """
 
 import argparse
@@ -16,11 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from artefact_cache import REPOSITORY, open_cache
 
 from flpn_tf.runtime.benchmark import ROUNDS, RUNS, Setting, measure_latencies
 from flpn_tf.runtime.files import write_atomically
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = REPOSITORY / "build" / "figure6"
 JSON, PICTURE = (REPOSITORY / "docs" / f"figure6.{suffix}" for suffix in ("json", "png"))
 
@@ -55,7 +54,7 @@ def notice(text: str) -> None:
 
 def convert_all(formats: list[str]) -> dict[str, dict]:
     """Converts what the cache lacks; name → {"params", "macs"}."""
-    CACHE.mkdir(parents=True, exist_ok=True)
+    open_cache(CACHE, Path(__file__))
     sizes = {}
     for index, name in enumerate(NAMES, 1):
         size = CACHE / f"{name}.json"
@@ -112,6 +111,8 @@ def settle(network, crops: np.ndarray) -> None:
 def measure_all(formats: list[str], sizes: dict[str, dict], rounds: int, runs: int) -> dict:
     settings = [Setting(tflite(name, to)) for to in formats for name in NAMES]
     load = os.getloadavg()[0]
+    if load > 1:
+        notice(f"the machine is busy (load {load:.1f}): what this measures is not worth keeping")
     latencies = measure_latencies(settings, rounds, runs, notice=notice)
     results = []
     for index, (setting, latency) in enumerate(zip(settings, latencies, strict=True)):

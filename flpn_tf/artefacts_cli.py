@@ -13,7 +13,10 @@ def convert(
     out: Annotated[Path, typer.Argument(help="The .tflite to write.")],
     to: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or int8_float_io.")] = "float16",
     calibrate: Annotated[
-        Path | None, typer.Option(help="Data set whose crops set the int8 ranges: keep evaluation data out.")
+        Path | None,
+        typer.Option(
+            help="Data set of 200 people or more whose crops set the int8 ranges: keep evaluation data out."
+        ),
     ] = None,
     evaluate: Annotated[
         Path | None, typer.Option(help="Data set to compare network and .tflite on before it is written.")
@@ -24,7 +27,7 @@ def convert(
         typer.Option(help="Points of AP or PCK that may be lost there; else exit 3 and OUT as it was."),
     ] = None,
     keypoints: Annotated[
-        bool, typer.Option("--keypoints", help="Add the signature keypoints, which decodes on the device.")
+        bool, typer.Option("--keypoints", help="Add the signature keypoints: (x, y, score) in crop pixels.")
     ] = False,
     plain_depthwise: Annotated[
         bool,

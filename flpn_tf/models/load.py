@@ -23,6 +23,8 @@ def load_network(path, compiled=False, kinds=(PoseNetwork,)) -> keras.Model:
     source = Path(path)
     if not source.is_file():
         raise InputError(f"{source}: there is no such file; give a .keras model")
+    if source.suffix == ".tflite":
+        raise InputError(f"{source}: is not a .keras model but converted already; give what it was made from")
     try:
         model = keras.models.load_model(source, compile=compiled)
     except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:

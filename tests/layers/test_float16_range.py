@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flpn_tf.layers.global_context import LAYER_NORM_EPSILON
+from flpn_tf.layers.global_context import LAYER_NORM_EPSILON, GlobalContext
 
 
 def half(values):
@@ -34,7 +34,14 @@ def exact(inputs):
     return difference / np.sqrt((difference**2).mean(axis=-1, keepdims=True) + LAYER_NORM_EPSILON)
 
 
-# The shipped network's standard deviations there are 0.8-17; 128 channels are the most FLPN has.
+def test_the_layer_computes_what_is_rounded_here():
+    layer = GlobalContext(reduction=1.0)
+    layer.build((1, 4, 4, 32))
+    inputs = np.random.default_rng(1).normal(0, 3, (5, 1, 1, 32)).astype("float32")
+    np.testing.assert_allclose(layer.normalise(inputs), exact(inputs), rtol=1e-4, atol=1e-5)
+
+
+# 128 channels are the most FLPN has.
 @pytest.mark.parametrize(
     "channels, deviation", [(4, 0.8), (4, 60.0), (32, 0.8), (32, 17.0), (128, 0.8), (128, 17.0)]
 )
