@@ -78,7 +78,7 @@ def convert(
     name=None,
     *,
     keypoints=False,
-    plain_depthwise=True,
+    plain_depthwise: bool | None = None,
 ) -> bytes:
     """The network as `.tflite` bytes, batch 1, signature `serving_default`: `image` → `heatmaps`.
 
@@ -91,7 +91,8 @@ def convert(
         keypoints: adds the signature `keypoints`, which decodes too: `image` → float32 (1, K, 3) rows
             (x, y, score) in crop pixels.
         plain_depthwise: no depthwise convolution has several outputs a channel, which the GPU delegate
-            refuses and some NPUs run slowly, see `multiplier_one`.
+            refuses and some NPUs run slowly, see `multiplier_one`; None: not in the integer formats, which
+            would round the repeated channels once more.
 
     Raises:
         InputError: an unknown format, no or too few calibration crops for an integer format, or a network
@@ -100,6 +101,7 @@ def convert(
     """
     check_format(to)
     integer = to in INTEGER_FORMATS
+    plain_depthwise = not integer if plain_depthwise is None else plain_depthwise
     if integer and (calibration is None or len(calibration) < CALIBRATION_CROPS):
         raise InputError(
             f"{to} needs {CALIBRATION_CROPS} calibration crops; give a data set with --calibrate. "

@@ -30,11 +30,12 @@ def convert(
         bool, typer.Option("--keypoints", help="Add the signature keypoints: (x, y, score) in crop pixels.")
     ] = False,
     plain_depthwise: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            help="Without depthwise convolutions of several outputs a channel, which GPUs and NPUs refuse."
+            help="No depthwise convolution of several outputs a channel, which GPUs refuse and some NPUs run "
+            "slowly; default: not in int8, which it rounds once more."
         ),
-    ] = True,
+    ] = None,
 ) -> None:
     """Convert a network into a .tflite with its pose_spec.json inside, and prove what it keeps."""
     needs_tensorflow(as_backend=True)

@@ -70,10 +70,10 @@ def train_tfmot(config: Config, data, output, init, images=None, split=None) -> 
     network = build_model(config.model, people.skeleton)
     initialise(network, init)
     crops = _crops(people, network)
+    run = _Run(config, people, network, crops, output, steps)  # it may refuse the network, and leave nothing
     try:
         output.mkdir(parents=True, exist_ok=True)
         lock(output)
-        run = _Run(config, people, network, crops, output, steps)
         run.restore()
         write_config(output, identity, config)
         record_session(output, people, run.step // steps)

@@ -121,6 +121,7 @@ def test_the_gate_refuses_and_leaves_the_old_files(measured, tmp_path, capsys):
     assert contents(tmp_path)["m.tflite"] != before["m.tflite"]
 
 
+@pytest.mark.slow
 def test_photos_that_calibrated_prove_nothing(measured, saved, people, tmp_path, capsys):
     (tmp_path / "both").symlink_to(people)
     before = contents(tmp_path)

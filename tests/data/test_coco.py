@@ -116,7 +116,7 @@ BAD = {
     "no person": (replaced("annotations", []), "no person with labelled keypoints"),
     "no category": (replaced("categories", []), "no category with a `keypoints` list"),
     "a category is a text": (replaced("categories", ["person"]), "no category with a `keypoints` list"),
-    "a limb outside": (first("categories", skeleton=[[1, 99]]), "limbs must join"),
+    "a limb outside": (first("categories", skeleton=[[1, 99]]), "pairs of 1-based joints, 1 to 7"),
     "two kinds of body": (
         lambda content: content["categories"].append({"id": 2, "keypoints": ["nose", "tail"]}),
         "name different keypoints",

@@ -75,6 +75,7 @@ def test_weights_file_in_a_fresh_process(folder):
     assert differences(run_python(f"{LIGHT}{WEIGHTS}{COMPARE}", folder)) == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_jax_gives_the_same_heatmaps(folder):
     code = f"""

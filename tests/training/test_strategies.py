@@ -27,6 +27,8 @@ from flpn_tf.training.config_file import dump_config
 from flpn_tf.training.loss import HeatmapLoss
 from flpn_tf.training.optimizer import make_optimizer
 
+pytestmark = pytest.mark.slow
+
 STEPS = 20
 SCHEDULE = {
     "epochs": STEPS,  # of one step each, so that the log has every step's loss

@@ -186,6 +186,7 @@ def test_killed_at_random_steps_it_ends_as_if_it_had_not_been(folder):
     assert logs[1][-1] == pytest.approx(logs[0][-1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_jax_trains_without_tensorflow(folder):
     """As on a GPU machine that has only JAX: samples made on the device, measured, resumed, distilled."""
     pytest.importorskip("jax")
