@@ -8,7 +8,6 @@ The smallest weights of each 1×1 kernel are set to 0; no accuracy is measured: 
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import tensorflow as tf
 from flpn_tf.convert.tflite import _write_frozen
 from flpn_tf.models import FLPN
 from flpn_tf.models.load import load_network
+from flpn_tf.runtime.benchmark import take_turns
 from flpn_tf.runtime.interpreter import interpreter_class
 
 ROUNDS, RUNS = 5, 20
@@ -49,17 +49,10 @@ def compare(name, make, sparsities) -> None:
     interpreters = {
         key: interpreter_class()(model_content=model, num_threads=1) for key, model in models.items()
     }
-    medians = {key: [] for key in models}
     for interpreter in interpreters.values():
         interpreter.allocate_tensors()
-    for _ in range(ROUNDS):
-        for key, interpreter in interpreters.items():
-            seconds = []
-            for _ in range(RUNS):
-                start = time.perf_counter()
-                interpreter.invoke()
-                seconds.append(time.perf_counter() - start)
-            medians[key].append(statistics.median(seconds))
+    seconds = take_turns([interpreter.invoke for interpreter in interpreters.values()], ROUNDS, RUNS)
+    medians = dict(zip(models, np.median(seconds, axis=2), strict=True))
     for key, rounds in medians.items():
         ratio = statistics.median(one / dense for one, dense in zip(rounds, medians["dense"], strict=True))
         pieces = sum(op["op_name"] == "DELEGATE" for op in interpreters[key]._get_ops_details())

@@ -1,6 +1,5 @@
 """What `flpn convert` does."""
 
-import hashlib
 import json
 import math
 import sys
@@ -25,7 +24,7 @@ from flpn_tf.evaluation.compare import drop_in_words
 from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.models.load import load_network
 from flpn_tf.models.pose_network import PoseNetwork
-from flpn_tf.runtime.files import check_apart, check_writable, write_json
+from flpn_tf.runtime.files import check_apart, check_writable, sha256_of, write_json
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 
@@ -87,7 +86,7 @@ def run(
             converted.write_bytes(content)
             after = evaluate(converted, evaluate_on)
             found = quantization_report(exact, to, converted, reference, held_out, before, after)
-            found["model_sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
+            found["model_sha256"] = sha256_of(source)
         found["calibration"] = {"crops": len(crops), "evaluation_photos": shared} if integer else None
         found["gate"] = gate
         if report is not None:

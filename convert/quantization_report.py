@@ -1,7 +1,6 @@
 """What a conversion costs: an artefact beside the network that it was made from."""
 
 import contextlib
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from flpn_tf.evaluation.compare import RESAMPLES, compare, drop_in_words
 from flpn_tf.evaluation.evaluate import Evaluation
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.backends import open_backend
+from flpn_tf.runtime.files import sha256_of
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD
 
@@ -97,8 +97,8 @@ def shared_photos(first: Iterable[PersonRecord], second: Iterable[PersonRecord])
     first, second = (_by_size({record.image for record in records}) for records in (first, second))
     shared = []
     for size in first.keys() & second.keys():
-        known = {_sha256(path) for path in second[size]}
-        shared += [path for path in first[size] if _sha256(path) in known]
+        known = {sha256_of(path) for path in second[size]}
+        shared += [path for path in first[size] if sha256_of(path) in known]
     return sorted(shared)
 
 
@@ -109,10 +109,6 @@ def _by_size(paths: Iterable[Path]) -> dict[int, list[Path]]:
         with contextlib.suppress(OSError):  # it is said where the photo is needed
             sizes[Path(path).stat().st_size].append(Path(path))
     return sizes
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def in_words(report: dict) -> list[str]:

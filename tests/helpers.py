@@ -67,6 +67,18 @@ def assert_integers_only(path):
     assert image["quantization"] == (1.0, 0)
 
 
+def exit_code(monkeypatch, *arguments):
+    """Runs `flpn` with these arguments in this process."""
+    from flpn_tf import cli
+
+    monkeypatch.setattr(sys, "argv", ["flpn", *arguments])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
 def random_maps(*shape, seed=1):
     """float32 normal maps."""
     return np.random.default_rng(seed).normal(size=shape).astype("float32")

@@ -1,6 +1,5 @@
 """The poses to measure: a model's, or those of a json."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from flpn_tf.evaluation.predict import predict_people
 from flpn_tf.evaluation.truth import Truth
 from flpn_tf.presets import resolve_model
 from flpn_tf.runtime.estimator import PoseEstimator
+from flpn_tf.runtime.files import sha256_of
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 from flpn_tf.runtime.tensorflow_backends import missing_package
 from flpn_tf.skeleton import Skeleton
@@ -90,7 +90,7 @@ def poses_of_model(
         "flip": flip_test,
         "decode": estimator.codec.decode_rule,
         "model": path.name,
-        "model_sha256": _sha256(path),
+        "model_sha256": sha256_of(path),
         "config_sha256": config_sha256,
     }
     partial = None
@@ -116,15 +116,6 @@ def _open(path: Path, config, decode, threads, skeleton: Skeleton) -> tuple[Pose
             from flpn_tf.training.networks import config_of, load_weights
 
             network = load_weights(path, config, skeleton)
-            return PoseEstimator(network, threads, decode), _sha256(config_of(path, config))
+            return PoseEstimator(network, threads, decode), sha256_of(config_of(path, config))
     except ModuleNotFoundError as error:
         raise missing_package(path, error) from error
-
-
-def _sha256(path: Path) -> str:
-    """Of a file, or of all files of a SavedModel folder in name order."""
-    parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    digest = hashlib.sha256()
-    for file in parts:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Files out: written whole or not at all."""
 
+import hashlib
 import os
 import stat
 import sys
@@ -96,3 +97,12 @@ def write_atomically(path: str | Path, content: bytes) -> None:
 def encode_picture(image: np.ndarray, suffix: str) -> bytes:
     """``(H, W, 3)`` uint8 RGB as the bytes of a picture file; ``suffix`` is one of `PICTURE_SUFFIXES`."""
     return cv2.imencode(suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, or of all files of a SavedModel folder in name order."""
+    parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in parts:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

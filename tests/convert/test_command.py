@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import synthetic_people
 from evaluation.knowing_backend import KnowingBackend
+from helpers import exit_code
 
 from flpn_tf import cli
 from flpn_tf.spec import PoseSpec
@@ -76,12 +77,7 @@ def measured(saved, few, artefacts, tmp_path, monkeypatch):
         monkeypatch.setattr(
             "flpn_tf.runtime.estimator.open_backend", lambda path, threads: backends[Path(path).suffix]
         )
-        monkeypatch.setattr(sys, "argv", ["flpn", "convert", "small.keras", "m.tflite", *options.split()])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return end.code or 0
-        return 0
+        return exit_code(monkeypatch, "convert", "small.keras", "m.tflite", *options.split())
 
     return run
 

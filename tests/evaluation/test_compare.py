@@ -2,15 +2,14 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import random_crowds
+from helpers import exit_code
 from knowing_backend import KnowingBackend
 
-from flpn_tf import cli
 from flpn_tf.data.records import People, PersonRecord
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.analysis import Analysis
@@ -242,12 +241,7 @@ def flpn(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(text):
-        monkeypatch.setattr(sys, "argv", ["flpn", "evaluate", *text.split()])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return end.code or 0
-        return 0
+        return exit_code(monkeypatch, "evaluate", *text.split())
 
     return run
 

@@ -9,10 +9,10 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from helpers import exit_code
 from knowing_backend import KnowingBackend, UnaskedBackend
 from synthetic_people import SKELETON
 
-from flpn_tf import cli
 from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.presets import resolve_model
 
@@ -66,12 +66,7 @@ def flpn(folder, monkeypatch, model_of):
     def run(text, backend=None):
         model_of(backend or KnowingBackend())
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["flpn", "evaluate", *text.split()])
-        try:
-            cli.main()
-        except SystemExit as end:
-            return end.code or 0
-        return 0
+        return exit_code(monkeypatch, "evaluate", *text.split())
 
     return run
 

@@ -3,8 +3,10 @@
 import shutil
 
 import pytest
+import small_network
 import synthetic_people
 import tiny_network
+from helpers import randomise
 from runs import config
 
 from flpn_tf.training import fit
@@ -15,6 +17,17 @@ from flpn_tf.training.fit import train
 def data(tmp_path_factory):
     """Eight people."""
     return synthetic_people.write(tmp_path_factory.mktemp("data") / "people", synthetic_people.document())
+
+
+@pytest.fixture(scope="module")
+def init(tmp_path_factory):
+    """The small network with random weights, saved."""
+    path = tmp_path_factory.mktemp("init") / "init.keras"
+    model = randomise(small_network.build(config().model, synthetic_people.SKELETON))
+    last = model.get_layer("heatmaps")
+    last.kernel.assign(last.kernel * 0.1)
+    model.save(path)
+    return path
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import keras
 import numpy as np
 import pytest
 import small_network
-import synthetic_people
-from helpers import randomise
 from runs import config, interrupt, losses, refused, same_weights, stop_after
 
 from flpn_tf.evaluation.evaluate import evaluate
@@ -24,16 +22,6 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "build_model", small_network.build)
         yield
-
-
-@pytest.fixture(scope="module")
-def init(tmp_path_factory):
-    path = tmp_path_factory.mktemp("init") / "init.keras"
-    model = randomise(small_network.build(config().model, synthetic_people.SKELETON))
-    last = model.get_layer("heatmaps")
-    last.kernel.assign(last.kernel * 0.1)
-    model.save(path)
-    return path
 
 
 def settings():

@@ -121,16 +121,6 @@ def test_each_phase_of_a_deconvolution_has_its_own_scales():
             on_grid(kernel[rows, columns], result[rows, columns])
 
 
-@pytest.fixture(scope="module")
-def init(tmp_path_factory):
-    path = tmp_path_factory.mktemp("init") / "init.keras"
-    model = randomise(small_network.build(config().model, synthetic_people.SKELETON))
-    last = model.get_layer("heatmaps")
-    last.kernel.assign(last.kernel * 0.1)
-    model.save(path)
-    return path
-
-
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
