@@ -6,6 +6,7 @@ from flpn_tf.data.augment import Augmentation
 from flpn_tf.errors import InputError
 
 NETWORKS = ("flpn", "simple_baseline", "lpn")
+STEMS = ("grouped", "pooled")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
 AUGMENT_ON = ("auto", "host", "device")
@@ -16,8 +17,9 @@ METRICS = ("AP", "PCK", "loss")
 class ModelConfig:
     """The network and its arguments, which it checks; the skeleton comes from the data.
 
-    `network` is one of NETWORKS. `width`, `head_filters` and, for the smart block, `ratios` are FLPN's
-    alone; `block` is that of FLPN and of SimpleBaseline, null for the network's own.
+    `network` is one of NETWORKS. `width`, `global_context`, `stem`, `head_filters`, `head_grouped` and, for the
+    smart block, `ratios` are FLPN's alone; `block` is that of FLPN and of SimpleBaseline, null for the
+    network's own; `global_context` null is the block's own.
     """
 
     network: str = "flpn"
@@ -27,10 +29,14 @@ class ModelConfig:
     image_size: tuple[int, ...] = (256, 192)
     width: float = 1.0
     head_filters: int = 256
+    global_context: bool | None = None
+    stem: str = "grouped"
+    head_grouped: bool = True
 
     def __post_init__(self):
         _above_0(self, "width", "head_filters")
         _one_of(self, "network", NETWORKS)
+        _one_of(self, "stem", STEMS)
         if self.network == "lpn" and self.block is not None:
             raise InputError(f"block must be null for the network lpn. Received: {self.block!r}")
         if len(self.image_size) != 2 or not min(self.image_size) > 0:

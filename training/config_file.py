@@ -71,7 +71,7 @@ def dump_config(config) -> str:
 def _plain(value):
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
 
 
 def _section(cls, values, where):

@@ -26,7 +26,14 @@ def build_model(config: ModelConfig, skeleton) -> PoseNetwork:
             return LPN(**arguments)
         if config.block in (None, "smart"):
             arguments["ratios"] = config.ratios
-        return FLPN(width=config.width, head_filters=config.head_filters, **arguments)
+        return FLPN(
+            width=config.width,
+            global_context=config.global_context,
+            stem=config.stem,
+            head_filters=config.head_filters,
+            head_grouped=config.head_grouped,
+            **arguments,
+        )
     except ValueError as error:
         raise InputError(f"model: {error}") from error
 

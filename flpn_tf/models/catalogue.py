@@ -61,6 +61,7 @@ CATALOGUE = {
     # Ablations.
     "flpn50-nogc": Build(arguments={"global_context": False}, printed=Printed("7.51", "1.136")),
     "flpn50-maxpool": Build(arguments={"stem": "pooled"}, printed=Printed("8.80", "1.252")),
+    "flpn50-8-2-2-2": Build(arguments={"ratios": (8, 2, 2, 2)}, printed=Printed("10.1922", "1.2638")),
     "flpn50-t2": Build(arguments={"ratios": (2, 2, 2, 2)}, printed=Printed("8.95", "1.314")),
     "flpn50-densedeconv": Build(arguments={"head_grouped": False}, printed=Printed("17.79", "3.525")),
     # Other networks, with their own papers' costs.

@@ -1,0 +1,137 @@
+"""Runs a network over crops and measures how alike the maps of each layer are."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from flpn_tf.errors import InputError
+from flpn_tf.redundancy.rule import alike, intrinsic_share
+from flpn_tf.redundancy.ssim import fitted_filter_size, scaled, ssim_sums
+from flpn_tf.redundancy.taps import OWN_STAGES, tapped
+
+PAIRS = 250_000
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the maps of one layer are.
+
+    Attributes:
+        layer, stage: names.
+        size: (H, W) of the maps.
+        channels: C.
+        filter_size: of SSIM's window.
+        rows: (R,) places of the maps that were compared with all others.
+        similarity: (R, C), SSIM clipped at 0, mean over the images; 1 of a map and itself.
+        constant: how many maps were constant on every image.
+    """
+
+    layer: str
+    stage: str
+    size: tuple[int, int]
+    channels: int
+    filter_size: int
+    rows: np.ndarray
+    similarity: np.ndarray
+    constant: int
+
+    @property
+    def sampled(self) -> bool:
+        """Whether only some maps were compared with all others."""
+        return len(self.rows) < self.channels
+
+    def pairs(self) -> np.ndarray:
+        """The similarity of each pair compared, once where all were."""
+        if not self.sampled:
+            return self.similarity[np.triu_indices(self.channels, 1)]
+        others = np.ones(self.similarity.shape, bool)
+        others[np.arange(len(self.rows)), self.rows] = False
+        return self.similarity[others]
+
+    def alike(self, threshold: float) -> np.ndarray:
+        """As `rule.alike`."""
+        return alike(self.similarity, self.rows, threshold)
+
+    def intrinsic_share(self, threshold: float) -> float:
+        """As `rule.intrinsic_share`."""
+        return intrinsic_share(self.alike(threshold))
+
+
+def measure_likeness(
+    model: keras.Model,
+    crops: np.ndarray,
+    layers: str = OWN_STAGES,
+    pairs: int = PAIRS,
+    batch_size: int = 8,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
+) -> list[Likeness]:
+    """The likeness of each layer, in the network's order.
+
+    Args:
+        model: functional, its input (B, H, W, 3) pixels 0–255 or whatever `crops` are.
+        crops: (N, H, W, 3).
+        layers: as of `tapped`.
+        pairs: compared in each layer; of a layer with more, seeded random maps are each compared with all.
+        batch_size: crops in the network at once.
+        seed: of those maps.
+        progress: is given a line after each batch.
+
+    Raises:
+        InputError: as `tapped`; a layer with one map, with maps that are too small for a window, or with a
+            value that is not finite.
+    """
+    network, stages = tapped(model, layers)
+    layers_of = zip(stages.items(), network.outputs, strict=True)
+    found = [_Sums(layer, stage, maps.shape, pairs, seed) for (layer, stage), maps in layers_of]
+    for first in range(0, len(crops), batch_size):
+        outputs = network(crops[first : first + batch_size], training=False)
+        for sums, maps in zip(found, keras.tree.flatten(outputs), strict=True):
+            sums.add(keras.ops.convert_to_numpy(maps), first)
+        progress(f"{min(first + batch_size, len(crops))}/{len(crops)} crops")
+    return [sums.likeness(len(crops)) for sums in found]
+
+
+class _Sums:
+    """Adds up the similarities of one layer."""
+
+    def __init__(self, layer: str, stage: str, shape: tuple, pairs: int, seed: int):
+        _, *self.size, self.channels = shape
+        self.layer, self.stage = layer, stage
+        try:
+            self.filter_size = fitted_filter_size(*self.size)
+        except ValueError as error:
+            raise InputError(f"{layer}: {error}") from error
+        if self.channels < 2:
+            raise InputError(f"{layer}: has one map, so there is nothing to compare. Received: {shape}")
+        self.rows = None
+        if self.channels * (self.channels - 1) // 2 > pairs:
+            count = min(self.channels, max(2, pairs // (self.channels - 1)))
+            self.rows = np.sort(np.random.default_rng(seed).choice(self.channels, count, replace=False))
+        self.sums = 0
+        self.constant = np.ones(self.channels, bool)
+
+    def add(self, maps: np.ndarray, first: int) -> None:
+        try:
+            maps, constant = scaled(maps)
+        except ValueError as error:
+            images = f"crops {first} to {first + len(maps) - 1}"
+            raise InputError(f"{self.layer}: the network's {error}, {images}") from error
+        self.constant &= constant.all(axis=0)
+        self.sums = self.sums + ssim_sums(maps, self.rows, self.filter_size)
+
+    def likeness(self, images: int) -> Likeness:
+        rows = np.arange(self.channels) if self.rows is None else self.rows
+        return Likeness(
+            self.layer,
+            self.stage,
+            tuple(self.size),
+            self.channels,
+            self.filter_size,
+            rows,
+            self.sums / images,
+            int(self.constant.sum()),
+        )
