@@ -1,7 +1,8 @@
 """Why two maps are alike from SSIM 0.8 on: what a photo and its own 3×3 mean have.
 
-The smart module makes its cheap maps by a 3×3 filter of one map each; the mean is the plainest. Grey crops, averaged
-down to the sizes that the maps of FLPN's stages have at 256×192, stand for maps, so that no network has a say.
+The smart module makes its cheap maps by a 3×3 filter of one map each; the mean is the plainest. Grey crops,
+averaged down to the sizes that the maps of FLPN's stages have at 256×192, stand for maps, so that no network
+has a say.
 Beside it, as the other end: the crop of another photo.
 """
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from flpn_tf.data.crops import sample_crops
 from flpn_tf.data.sources import read_people
+from flpn_tf.geometry import PADDING
 from flpn_tf.redundancy.ssim import fitted_filter_size, scaled, ssim_sums
 
 SIZES = ((64, 48), (32, 24), (16, 12), (8, 6))
-CROPS, PADDING = 64, 1.25
+CROPS = 64
 
 
 def similarity(maps, others) -> np.ndarray:

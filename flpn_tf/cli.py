@@ -11,6 +11,7 @@ from flpn_tf.artefacts_cli import add_commands
 from flpn_tf.data.data_cli import app as data_app
 from flpn_tf.errors import GateError, InputError, printable
 from flpn_tf.frameworks import needs_keras, needs_tensorflow
+from flpn_tf.ratios_cli import ratios
 
 _READER_GONE = 128 + 13  # what a shell reports of a program ended by SIGPIPE
 
@@ -202,6 +203,7 @@ def evaluate(
     )
 
 
+app.command()(ratios)
 add_commands(app)
 
 

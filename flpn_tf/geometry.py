@@ -12,12 +12,14 @@ import numpy as np
 
 from flpn_tf.errors import InputError
 
+PADDING = 1.25  # of a box in its crop, unless a spec says otherwise
+
 
 def crop_affine(
     box,
     height: int,
     width: int,
-    padding: float = 1.25,
+    padding: float = PADDING,
     rotation: float = 0.0,
     scale: float = 1.0,
     flip: bool = False,

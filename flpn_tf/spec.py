@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flpn_tf.codec import DECODE_RULES, HeatmapCodec
 from flpn_tf.errors import InputError
+from flpn_tf.geometry import PADDING
 from flpn_tf.skeleton import Skeleton
 
 SPEC_VERSION = 1
@@ -130,7 +131,7 @@ class PoseSpec:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     input_dtype: str = "uint8"
-    padding: float = 1.25
+    padding: float = PADDING
     output_dtype: str = "float32"
     output_scale: float = 1.0
     output_zero_point: int = 0

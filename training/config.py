@@ -17,9 +17,9 @@ METRICS = ("AP", "PCK", "loss")
 class ModelConfig:
     """The network and its arguments, which it checks; the skeleton comes from the data.
 
-    `network` is one of NETWORKS. `width`, `global_context`, `stem`, `head_filters`, `head_grouped` and, for the
-    smart block, `ratios` are FLPN's alone; `block` is that of FLPN and of SimpleBaseline, null for the
-    network's own; `global_context` null is the block's own.
+    `network` is one of NETWORKS. `width`, `global_context` (null for the block's own), `stem`,
+    `head_filters`, `head_grouped` and, for the smart block, `ratios` are FLPN's alone; `block` is that of
+    FLPN and of SimpleBaseline, null for the network's own.
     """
 
     network: str = "flpn"

@@ -1,4 +1,4 @@
-"""Networks side by side: their sizes beside the paper's, and trained alike, what they reach (tables 5 to 8)."""
+"""Networks trained alike and measured: the paper's searches and ablations (tables 5 to 8)."""
 
 import dataclasses
 import json
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import keras
 
-from flpn_tf.complexity import Complexity, measure
+from flpn_tf.complexity import measure
 from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.evaluate import evaluate
-from flpn_tf.models.catalogue import CATALOGUE, Build, Printed
+from flpn_tf.models.catalogue import CATALOGUE, Build
 from flpn_tf.models.flpn import FLPN, RATIOS
 from flpn_tf.runtime.files import sha256_of, write_atomically
 from flpn_tf.training.config import Config
@@ -46,57 +46,29 @@ class SearchList:
                 known = ", ".join(name for name, build in CATALOGUE.items() if build.network is FLPN)
                 raise InputError(f"networks must be among {known}. Received: {name}")
         if not (self.networks or self.ratios):
-            raise InputError("networks or ratios must name at least one network. Received: neither")
+            raise InputError("networks or ratios must name a network. Received: neither")
         for ratios in self.ratios:
             if len(ratios) != len(RATIOS) or min(ratios) < 1:
-                raise InputError(f"ratios must be four numbers of 1 or more each. Received: {list(ratios)}")
+                raise InputError(
+                    f"ratios must be {len(RATIOS)} numbers of 1 or more each. Received: {list(ratios)}"
+                )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds must be different numbers. Received: {list(self.seeds)}")
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """One network of a search.
-
-    Attributes:
-        name: of the catalogue, or made of its ratios.
-        arguments: of `FLPN` beside the defaults.
-        printed: what the paper says of it, or None.
-    """
-
-    name: str
-    arguments: dict
-    printed: Printed | None
-
-    def size(self) -> Complexity:
-        """Of the network at the paper's width and 256×192."""
-        return measure(FLPN(**self.arguments))
-
-    def config(self, base: Config, seed: int) -> Config:
-        """Its run."""
-        model = dataclasses.replace(base.model, **self.arguments)
-        return dataclasses.replace(base, model=model, schedule=dataclasses.replace(base.schedule, seed=seed))
-
-
-def candidates(chosen: SearchList) -> list[Candidate]:
-    """The networks of a list, each once."""
-    named = {name: CATALOGUE[name] for name in chosen.networks}
-    for ratios in chosen.ratios:
-        named |= [_of_ratios(ratios)]
-    return [Candidate(name, build.arguments, build.printed) for name, build in named.items()]
+    def builds(self) -> dict[str, Build]:
+        """Name → network at the paper's size, each once; ratios of the catalogue have its name."""
+        return {name: CATALOGUE[name] for name in self.networks} | dict(map(_of_ratios, self.ratios))
 
 
 def _of_ratios(ratios: tuple[int, ...]) -> tuple[str, Build]:
     arguments = {} if ratios == RATIOS else {"ratios": ratios}
     for name, build in CATALOGUE.items():
-        if build == Build(FLPN, arguments, build.printed):
+        if (build.network, build.arguments) == (FLPN, arguments):
             return name, build
     return "flpn50-" + "-".join(map(str, ratios)), Build(FLPN, arguments)
 
 
-def train_candidates(
-    chosen: SearchList, data, validation, output, dataset: str | None = None
-) -> dict[str, dict]:
+def train_all(chosen: SearchList, data, validation, output, dataset: str | None = None) -> dict[str, dict]:
     """Trains every network of a list with every seed and measures them; the same call goes on.
 
     Args:
@@ -113,32 +85,36 @@ def train_candidates(
         InputError: as `fit.train` or `evaluate`, or a folder of another search.
     """
     people = open_people(data)
-    identity = identity_of(people, None), read_people(validation).sha256
-    found, networks = {}, candidates(chosen)
-    # All are built before the first is trained, so that what cannot be is known at once.
-    for network in networks:
-        size = measure(build_model(network.config(chosen.train, 0).model, people.skeleton))
-        found[network.name] = {"params": size.params, "macs": size.macs, "metrics": []}
+    facts = {"data": identity_of(people, None), "validation": read_people(validation).sha256}
+    facts["dataset"] = dataset
+    found, configs = {}, {}
+    # All are built before the first is trained, so that one that cannot be is known at once.
+    for name, build in chosen.builds().items():
+        print(f"building {name} as it will be trained", file=sys.stderr, flush=True)
+        model = dataclasses.replace(chosen.train.model, **build.arguments)
+        configs[name] = dataclasses.replace(chosen.train, model=model)
+        size = measure(build_model(model, people.skeleton))
+        found[name] = {"params": size.params, "macs": size.macs, "metrics": []}
     keras.backend.clear_session()
-    runs = [(network, seed) for seed in chosen.seeds for network in networks]
-    for number, (network, seed) in enumerate(runs, 1):
-        print(f"{number}/{len(runs)} {network.name}, seed {seed}", file=sys.stderr, flush=True)
-        folder = Path(output) / network.name / f"seed_{seed}"
-        metrics = _run(network.config(chosen.train, seed), identity, data, validation, folder, dataset)
-        found[network.name]["metrics"].append(metrics)
+    runs = [(name, seed) for seed in chosen.seeds for name in configs]
+    for number, (name, seed) in enumerate(runs, 1):
+        print(f"{number}/{len(runs)} {name}, seed {seed}", file=sys.stderr, flush=True)
+        schedule = dataclasses.replace(configs[name].schedule, seed=seed)
+        config = dataclasses.replace(configs[name], schedule=schedule)
+        folder = Path(output) / name / f"seed_{seed}"
+        found[name]["metrics"].append(_run(config, facts, data, validation, folder))
         keras.backend.clear_session()
     return found
 
 
-def _run(config: Config, identity: tuple, data, validation, folder: Path, dataset: str | None) -> dict:
-    facts = {"config": dump_config(config), "data": list(identity), "dataset": dataset}
+def _run(config: Config, facts: dict, data, validation, folder: Path) -> dict:
+    facts = facts | {"config": dump_config(config)}
     kept = folder / METRICS
     if kept.is_file():
         try:
             stored = json.loads(kept.read_text())
-            metrics = stored.pop("metrics")
-            digest = stored.pop("model_sha256")
-        except (OSError, ValueError, KeyError) as error:
+            metrics, digest = stored.pop("metrics"), stored.pop("model_sha256")
+        except (OSError, ValueError, KeyError, AttributeError) as error:
             raise InputError(f"{kept}: cannot be read; remove it") from error
         if stored != facts:
             raise InputError(
@@ -148,7 +124,7 @@ def _run(config: Config, identity: tuple, data, validation, folder: Path, datase
             return metrics
     folder.mkdir(parents=True, exist_ok=True)
     model = train(config, data, folder)
-    metrics = evaluate(model, validation, dataset=dataset).result["metrics"]
+    metrics = evaluate(model, validation, dataset=facts["dataset"]).result["metrics"]
     facts |= {"metrics": metrics, "model_sha256": sha256_of(model)}
     write_atomically(kept, (json.dumps(facts, indent=1) + "\n").encode())
     return metrics

@@ -92,6 +92,7 @@ def _paper(build, params, flops):
     if printed.params is not None:
         pairs.append((params / 1e6, printed.params))
     return {
+        "printed": [printed.params, printed.flops],
         "params": None if printed.params is None else round(float(printed.params) * 1e6),
         "flops": round(float(printed.flops) * unit),
         "convention": printed.convention,
@@ -100,15 +101,19 @@ def _paper(build, params, flops):
     }
 
 
-def build_row(name):
-    """Builds one network of the catalogue and measures it.
+def build_row(name, build=None):
+    """Builds one network and measures it.
+
+    Args:
+        name: of the catalogue, or any.
+        build: a `Build`; by default that of the name.
 
     Returns:
         {"name", "params", "non_trainable", "flops": {"macs", "thop", "hrnet"}, "paper"}: trainable
-        parameters, the others, and FLOPs as plain ints; `paper` is None or {"params", "flops",
-        "convention", "source", "reproduced"} in the same units.
+        parameters, the others, and FLOPs as plain ints; `paper` is None or {"printed", "params", "flops",
+        "convention", "source", "reproduced"} in the same units, "printed" being the two as they are printed.
     """
-    build = CATALOGUE[name]
+    build = CATALOGUE[name] if build is None else build
     size = measure(build.network(**build.arguments))
     flops = {convention: getattr(size, convention) for convention in GIGA}
     return {
@@ -120,13 +125,13 @@ def build_row(name):
     }
 
 
-def build_rows(names=None):
-    """`build_row` of each of `names` (all where None), with its progress on stderr."""
-    names = list(CATALOGUE if names is None else names)
+def build_rows(builds=None):
+    """`build_row` of each of `builds` (name → `Build`; by default the catalogue), progress on stderr."""
+    builds = CATALOGUE if builds is None else builds
     rows = []
-    for index, name in enumerate(names, 1):
-        print(f"{index}/{len(names)} building {name}", file=sys.stderr, flush=True)
-        rows.append(build_row(name))
+    for index, (name, build) in enumerate(builds.items(), 1):
+        print(f"{index}/{len(builds)} building {name}", file=sys.stderr, flush=True)
+        rows.append(build_row(name, build))
     return rows
 
 
@@ -148,12 +153,13 @@ def render(rows):
 
 
 def _beside(row):
-    printed = CATALOGUE[row["name"]].printed
-    if printed is None:
+    paper = row["paper"]
+    if paper is None:
         return "-", "-", ""
-    note = printed.source if row["paper"]["reproduced"] else "does not reproduce, see docs/paper.md"
-    params = "-" if printed.params is None else f"{printed.params} M"
-    return params, f"{printed.flops} G {printed.convention}", note
+    note = paper["source"] if paper["reproduced"] else "does not reproduce, see docs/paper.md"
+    printed = paper["printed"]
+    params = "-" if printed[0] is None else f"{printed[0]} M"
+    return params, f"{printed[1]} G {paper['convention']}", note
 
 
 _LEGEND = """\

@@ -1,1 +1,1 @@
-"""How alike a network's feature maps are, and the intrinsic ratio that follows for each stage (paper, section III)."""
+"""How alike a network's feature maps are, and the intrinsic ratios that follow (paper, section III)."""

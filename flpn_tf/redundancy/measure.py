@@ -66,6 +66,7 @@ def measure_likeness(
     layers: str = OWN_STAGES,
     pairs: int = PAIRS,
     batch_size: int = 8,
+    filter_size: int | None = None,
     seed: int = 0,
     progress: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
 ) -> list[Likeness]:
@@ -77,6 +78,7 @@ def measure_likeness(
         layers: as of `tapped`.
         pairs: compared in each layer; of a layer with more, seeded random maps are each compared with all.
         batch_size: crops in the network at once.
+        filter_size: of SSIM's window in every layer; by default `fitted_filter_size` of each.
         seed: of those maps.
         progress: is given a line after each batch.
 
@@ -86,7 +88,7 @@ def measure_likeness(
     """
     network, stages = tapped(model, layers)
     layers_of = zip(stages.items(), network.outputs, strict=True)
-    found = [_Sums(layer, stage, maps.shape, pairs, seed) for (layer, stage), maps in layers_of]
+    found = [_Sums(layer, stage, maps.shape, pairs, filter_size, seed) for (layer, stage), maps in layers_of]
     for first in range(0, len(crops), batch_size):
         outputs = network(crops[first : first + batch_size], training=False)
         for sums, maps in zip(found, keras.tree.flatten(outputs), strict=True):
@@ -98,13 +100,18 @@ def measure_likeness(
 class _Sums:
     """Adds up the similarities of one layer."""
 
-    def __init__(self, layer: str, stage: str, shape: tuple, pairs: int, seed: int):
+    def __init__(self, layer: str, stage: str, shape: tuple, pairs: int, filter_size, seed: int):
         _, *self.size, self.channels = shape
         self.layer, self.stage = layer, stage
         try:
-            self.filter_size = fitted_filter_size(*self.size)
+            fitted = fitted_filter_size(*self.size)
         except ValueError as error:
             raise InputError(f"{layer}: {error}") from error
+        if filter_size is not None and not 1 < filter_size <= min(self.size):
+            raise InputError(
+                f"{layer}: the window must be of 2 to {min(self.size)} pixels. Received: {filter_size}"
+            )
+        self.filter_size = filter_size or fitted
         if self.channels < 2:
             raise InputError(f"{layer}: has one map, so there is nothing to compare. Received: {shape}")
         self.rows = None

@@ -59,8 +59,8 @@ def ssim_sums(maps, rows=None, filter_size: int | None = None) -> np.ndarray:
         filter_size: of the Gaussian window of sigma 1.5; by default `fitted_filter_size`.
 
     Returns:
-        (R, C) float64; entry (r, c) is of maps rows[r] and c. Memory beside it is bounded by a few times 32 MB
-        or, if larger, by the maps of one image.
+        (R, C) float64; entry (r, c) is of maps rows[r] and c. Memory beside it is bounded by a few times
+        32 MB or, if larger, the maps of one image.
 
     Raises:
         ValueError: fewer than 2 maps, or as `fitted_filter_size`.

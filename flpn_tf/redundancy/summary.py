@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from flpn_tf.errors import printable
 from flpn_tf.redundancy.measure import Likeness
 from flpn_tf.redundancy.rule import Rule
 
@@ -12,11 +13,11 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # that "intrinsic_at" tells
 def summarise(found: list[Likeness], rule: Rule) -> dict:
     """Json-ready: {"layers": [...], "stages": [...]}, both in the network's order.
 
-    An entry has "channels", "constant", "similarity" (of pairs: mean, median, p90, p99, max, and "histogram" of
-    `BINS` counts over 0–1), "alike" (share of maps that another one is like), "intrinsic" (share of
-    distinct maps, see `intrinsic_share`), "intrinsic_at" (the same at other thresholds) and "ratio" (t). A
-    layer's also "layer", "stage", "height", "width", "filter_size", "pairs" and "sampled"; a stage's "layers",
-    its shares are means over all of its maps.
+    An entry has "channels", "constant", "similarity" (of pairs: mean, median, p90, p99, max, and "histogram",
+    the shares of `BINS` equal parts of 0–1), "alike" (share of maps that another one is like), "intrinsic"
+    (share of distinct maps, see `intrinsic_share`), "intrinsic_at" (the same at other thresholds) and "ratio"
+    (t). A layer's also has "layer", "stage", "height", "width", "filter_size", "pairs" and "sampled"; a
+    stage's "layers", their number; its shares are means over all of its maps.
     """
     layers = [_layer(one, rule) for one in found]
     stages = []
@@ -70,3 +71,43 @@ def _entry(members: list[Likeness], rule: Rule) -> dict:
 
 def _weight(one: Likeness) -> float:
     return one.channels * (one.channels - 1) / 2 / len(one.pairs())
+
+
+_HEADER = ("", "maps", "SSIM mean", "median", "p90", "alike", "distinct", "t")
+
+
+def table(summary: dict, rule: Rule) -> str:
+    """Text to read: a line a stage, its layers below it."""
+    lines = [_HEADER]
+    for stage in summary["stages"]:
+        lines.append(_line(stage["stage"], stage))
+        members = [layer for layer in summary["layers"] if layer["stage"] == stage["stage"]]
+        lines += [_line(f"  {layer['layer']}", layer) for layer in members]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
+    return "\n".join([*text, "", _LEGEND.format(rule.threshold), *_notes(summary)])
+
+
+def _line(name: str, entry: dict) -> tuple[str, ...]:
+    similarity = (f"{entry['similarity'][key]:.3f}" for key in ("mean", "median", "p90"))
+    shares = (f"{100 * entry[key]:.1f} %" for key in ("alike", "intrinsic"))
+    return printable(name), str(entry["channels"]), *similarity, *shares, str(entry["ratio"])
+
+
+def _notes(summary: dict) -> list[str]:
+    notes = []
+    if sampled := [layer["layer"] for layer in summary["layers"] if layer["sampled"]]:
+        notes.append(f"Only some maps were compared with all others in {', '.join(sampled)}; see --pairs.")
+    if constant := [
+        f"{layer['layer']} {layer['constant']}" for layer in summary["layers"] if layer["constant"]
+    ]:
+        notes.append(f"Maps that were constant on every crop, alike among themselves: {', '.join(constant)}.")
+    sizes = {layer["filter_size"] for layer in summary["layers"]}
+    if len(sizes) > 1:
+        notes.append("SSIM's window is smaller on small maps; --filter-size gives all layers the same.")
+    return notes
+
+
+_LEGEND = """\
+SSIM of pairs of maps, negative values taken for 0. alike: maps that another one is like, from SSIM {} on.
+distinct: k maps that are all alike count as one. t: the ratio that leaves as many intrinsic maps."""

@@ -46,12 +46,24 @@ def tapped(model: keras.Model, layers: str = OWN_STAGES) -> tuple[keras.Model, d
             raise InputError(f"{layer.name}: gives no maps of a fixed size. Received: {maps.shape}")
         outputs.append(maps)
         stages[layer.name] = match.group(1) if pattern.groups and match.group(1) else layer.name
-    return keras.Model(model.inputs, outputs), stages
+    return keras.Model(model.input, outputs), stages
+
+
+class _Branch(keras.layers.Layer):
+    """The branch of a residual block as a layer: the names of its parts are not unique in the network."""
+
+    def __init__(self, block: Bottleneck):
+        super().__init__(name=f"{block.name}_branch", dtype=block.dtype_policy)
+        self.block = block
+        self.built = True
+
+    def call(self, inputs):
+        return self.block.transform(inputs)
 
 
 def _maps(layer):
     try:
-        return layer.transform(layer.input) if isinstance(layer, Bottleneck) else layer.output
+        return _Branch(layer)(layer.input) if isinstance(layer, Bottleneck) else layer.output
     except (AttributeError, ValueError) as error:
         raise InputError(f"{layer.name}: has not one output ({error})") from error
 
