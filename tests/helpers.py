@@ -71,7 +71,7 @@ def exit_code(monkeypatch, *arguments):
     """Runs `flpn` with these arguments in this process."""
     from flpn_tf import cli
 
-    monkeypatch.setattr(sys, "argv", ["flpn", *arguments])
+    monkeypatch.setattr(sys, "argv", ["flpn", *map(str, arguments)])
     try:
         cli.main()
     except SystemExit as end:

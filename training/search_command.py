@@ -133,9 +133,9 @@ def _pareto(rows: list[dict]) -> bytes:
     with matplotlib.rc_context({"backend": "Agg", "text.parse_math": False}):
         figure = Figure(figsize=(7.5, 5), dpi=110, layout="constrained")
         panel = figure.subplots()
-        points = sorted((row["trained"]["macs"] / 1e6, row["trained"]["mean"], row) for row in rows)
         front, best = [], float("-inf")
-        for macs, mean, row in points:
+        for row in sorted(rows, key=lambda row: (row["trained"]["macs"], -row["trained"]["mean"])):
+            macs, mean = row["trained"]["macs"] / 1e6, row["trained"]["mean"]
             values = [metrics[row["trained"]["metric"]] for metrics in row["trained"]["metrics"]]
             panel.plot([macs, macs], [min(values), max(values)], color="#9a9a9a", linewidth=1.2)
             panel.plot([macs] * len(values), values, "_", color="#9a9a9a")

@@ -106,7 +106,9 @@ class _Sums:
         try:
             fitted = fitted_filter_size(*self.size)
         except ValueError as error:
-            raise InputError(f"{layer}: {error}") from error
+            raise InputError(
+                f"{layer}: {error}; leave its stage out with --layers, or take a network of a larger input"
+            ) from error
         if filter_size is not None and not 1 < filter_size <= min(self.size):
             raise InputError(
                 f"{layer}: the window must be of 2 to {min(self.size)} pixels. Received: {filter_size}"

@@ -14,8 +14,8 @@ OWN_STAGES = r"(stage\d+)_block\d+"  # of this package's networks
 def tapped(model: keras.Model, layers: str = OWN_STAGES) -> tuple[keras.Model, dict[str, str]]:
     """A model that gives the maps of the layers whose names match.
 
-    Of this package's residual blocks it gives the branch's, before the residual sum; of other layers their
-    outputs.
+    Of this package's residual blocks it gives the branch's, before the residual sum; of other layers what
+    they put out, where they run several times the first time.
 
     Args:
         model: functional.
@@ -27,7 +27,7 @@ def tapped(model: keras.Model, layers: str = OWN_STAGES) -> tuple[keras.Model, d
 
     Raises:
         InputError: no regular expression, a model that is not functional, no layer that matches, or one
-            whose output is no maps or that runs several times.
+            whose output is no maps.
     """
     try:
         pattern = re.compile(layers)
@@ -41,9 +41,10 @@ def tapped(model: keras.Model, layers: str = OWN_STAGES) -> tuple[keras.Model, d
         raise InputError(f"no layer's name matches; --layers must. Received: {layers}; there are {names}")
     outputs, stages = [], {}
     for layer, match in matches:
-        maps = _maps(layer)
-        if len(maps.shape) != 4 or None in maps.shape[1:]:
-            raise InputError(f"{layer.name}: gives no maps of a fixed size. Received: {maps.shape}")
+        maps = _Branch(layer)(layer.input) if isinstance(layer, Bottleneck) else layer.output
+        shape = getattr(maps, "shape", ())
+        if len(shape) != 4 or None in shape[1:]:
+            raise InputError(f"{layer.name}: gives no maps of a fixed size. Received: {shape}")
         outputs.append(maps)
         stages[layer.name] = match.group(1) if pattern.groups and match.group(1) else layer.name
     return keras.Model(model.input, outputs), stages
@@ -59,13 +60,6 @@ class _Branch(keras.layers.Layer):
 
     def call(self, inputs):
         return self.block.transform(inputs)
-
-
-def _maps(layer):
-    try:
-        return _Branch(layer)(layer.input) if isinstance(layer, Bottleneck) else layer.output
-    except (AttributeError, ValueError) as error:
-        raise InputError(f"{layer.name}: has not one output ({error})") from error
 
 
 def _kinds(model: keras.Model) -> list[str]:
