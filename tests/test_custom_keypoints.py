@@ -150,6 +150,7 @@ def test_the_guides_commands_in_order():
     assert [c for c in guide_commands() if "schedule.epochs=2" in c and f"training/weights/{WEIGHTS}" in c]
 
 
+@pytest.mark.slow
 def test_the_guide_with_a_tiny_network(folder, monkeypatch, capfd):
     """Everything around the network: FLPN's training step alone takes half a minute to trace."""
     monkeypatch.syspath_prepend(REPOSITORY / "tests" / "training")

@@ -1,18 +1,16 @@
 """SSIM between many feature maps at once, the same numbers as `tf.image.ssim` pair by pair.
 
 The mean and the square's mean of a map's windows are worked out once for each map and not for each pair, and
-the Gaussian window is two matrix products over all pairs. In `keras.ops`: needs no TensorFlow.
+the Gaussian window is two matrix products over all pairs. Needs no TensorFlow.
 """
 
 from functools import lru_cache
 
 import numpy as np
-from keras import ops
 
 FILTER_SIZE, SIGMA = 11, 1.5  # of Wang et al. 2004, and of tf.image.ssim
-_C1, _C2 = 0.01**2, 0.03**2  # for values in 0–1
+_C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)  # for values in 0–1
 _SMALLEST = 3  # window: one of 1 pixel has no contrast to compare
-_CHUNK = 2**23  # values of one product of maps
 _CONSTANT = 1e-6  # span of a constant map, in parts of its largest value
 
 
@@ -54,13 +52,12 @@ def ssim_sums(maps, rows=None, filter_size: int | None = None) -> np.ndarray:
     """SSIM between the maps of the same image, negative values taken for 0, summed over the images.
 
     Args:
-        maps: (B, H, W, C) in [0, 1].
+        maps: (B, H, W, C) float32 in [0, 1].
         rows: places of the R maps to compare with all C; by default all, each pair worked out once.
         filter_size: of the Gaussian window of sigma 1.5; by default `fitted_filter_size`.
 
     Returns:
-        (R, C) float64; entry (r, c) is of maps rows[r] and c. Memory beside it is bounded by a few times
-        32 MB or, if larger, the maps of one image.
+        (R, C) float64; entry (r, c) is of maps rows[r] and c. Memory beside it: ten times one image's maps.
 
     Raises:
         ValueError: fewer than 2 maps, or as `fitted_filter_size`.
@@ -73,44 +70,54 @@ def ssim_sums(maps, rows=None, filter_size: int | None = None) -> np.ndarray:
     every = rows is None
     rows = np.arange(channels) if every else np.asarray(rows)
     sums = np.zeros((len(rows), channels))
-    step = max(1, _CHUNK // (channels * height * width))
     for image in maps:
-        image = ops.convert_to_tensor(np.ascontiguousarray(image.transpose(0, 2, 1)))  # (H, C, W)
-        means, squares = _windowed(image, windows), _windowed(image * image, windows)
-        for first in range(0, len(rows), step):
-            chosen = rows[first : first + step]
-            start = first if every else 0  # of all pairs only the upper triangle
-            found = _ssim(image, means, squares, chosen, start, windows)
-            sums[first : first + step, start:] += np.maximum(ops.convert_to_numpy(found), 0)
-    if every:
-        sums = np.triu(sums)
-        sums += np.triu(sums, 1).T
-    return sums
+        compare = _Comparer(image, windows)
+        for place, row in enumerate(rows):
+            start = row if every else 0  # of all pairs only the upper triangle
+            sums[place, start:] += np.maximum(compare(row, start), 0)
+    return sums + np.triu(sums, 1).T if every else sums
 
 
-def _ssim(image, means, squares, rows, start, windows):
-    """(R, C − start)."""
-    ones = (ops.take(part, rows, 1)[:, :, None] for part in (image, means, squares))
-    others = (part[:, None, start:] for part in (image, means, squares))
-    (one, mean, square), (other, other_mean, other_square) = ones, others
-    product = one * other
-    height, count, columns, width = product.shape
-    product = _windowed(ops.reshape(product, (height, count * columns, width)), windows)
-    product = ops.reshape(product, (-1, count, columns, product.shape[-1]))
-    both = mean * other_mean
-    luminance = mean * mean + other_mean * other_mean
-    numerator = (2 * both + _C1) * (2 * (product - both) + _C2)
-    denominator = (luminance + _C1) * (square + other_square - luminance + _C2)
-    return ops.mean(numerator / denominator, (0, 3))
+class _Comparer:
+    """SSIM of one map of an image and many others.
+
+    Of maps x and y, with E the window's weighted mean, SSIM is the mean over the windows of
+    (2·E(x)·E(y) + c1)·(2·E(xy) − 2·E(x)·E(y) + c2) over
+    (E(x)² + E(y)² + c1)·(E(x²) + E(y²) − E(x)² − E(y)² + c2). The brackets of the denominator are sums of one
+    part for each map, with half of the constant; those of the numerator are halved.
+    """
+
+    def __init__(self, image: np.ndarray, windows):
+        self.windows = windows
+        self.maps = np.ascontiguousarray(image.transpose(0, 2, 1))  # (H, C, W)
+        self.means = _windowed(self.maps, windows)
+        power = self.means * self.means
+        self.contrasts = _windowed(self.maps * self.maps, windows) - power + _C2 / 2
+        self.powers = power + _C1 / 2
+
+    def __call__(self, row: int, start: int) -> np.ndarray:
+        """(C − start,) of map `row` and each from `start` on."""
+        one, others = np.s_[:, row : row + 1], np.s_[:, start:]
+        found = _windowed(self.maps[one] * self.maps[others], self.windows)
+        part = self.means[one] * self.means[others]
+        # In place: each pass over memory costs as much as the products of matrices.
+        found -= part
+        found += _C2 / 2
+        part += _C1 / 2
+        found *= part
+        np.add(self.powers[one], self.powers[others], out=part)
+        found /= part
+        np.add(self.contrasts[one], self.contrasts[others], out=part)
+        found /= part
+        return 4 * found.mean((0, 2), dtype=np.float64)
 
 
-def _windowed(maps, windows):
+def _windowed(maps: np.ndarray, windows) -> np.ndarray:
     """(H, N, W) → (H', N, W'), the weighted mean of each whole window."""
     rows, columns = windows
     height, count, width = maps.shape
-    maps = ops.matmul(rows, ops.reshape(maps, (height, count * width)))
-    maps = ops.matmul(ops.reshape(maps, (-1, width)), ops.transpose(columns))
-    return ops.reshape(maps, (rows.shape[0], count, columns.shape[0]))
+    maps = rows @ maps.reshape(height, count * width)
+    return (maps.reshape(-1, width) @ columns.T).reshape(len(rows), count, len(columns))
 
 
 @lru_cache(maxsize=64)
