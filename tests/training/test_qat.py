@@ -48,6 +48,7 @@ def test_trains_a_network_that_quantises(finished, init):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(data, init, finished, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, 3, interrupt)
