@@ -28,8 +28,8 @@ from unittest import mock
 import numpy as np
 from artefact_cache import REPOSITORY, open_cache
 
+from flpn_tf.plain_table import columns
 from flpn_tf.runtime.benchmark import ROUNDS, RUNS, Latency, Setting, measure_latencies
-from flpn_tf.runtime.benchmark_command import columns
 from flpn_tf.runtime.benchmark_process import open_model
 from flpn_tf.runtime.files import write_atomically
 from flpn_tf.runtime.inspect_model import inspect_tflite

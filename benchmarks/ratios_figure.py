@@ -4,10 +4,10 @@ python benchmarks/ratios_figure.py docs/ratios.png trained=a.json untrained=b.js
 """
 
 import argparse
-import io
 import json
 from pathlib import Path
 
+from flpn_tf.charts import new_figure, png
 from flpn_tf.runtime.files import write_atomically
 
 COLOURS = ("#4c78a8", "#72b7b2", "#f58518", "#e45756", "#b279a2", "#54a24b")
@@ -15,9 +15,7 @@ COLOURS = ("#4c78a8", "#72b7b2", "#f58518", "#e45756", "#b279a2", "#54a24b")
 
 def draw(found: dict[str, dict]) -> bytes:
     """A PNG: the stages' mean SSIM, and a panel a network of distinct maps against the threshold."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.1 * (1 + len(found)), 3.4), dpi=110, layout="constrained")
+    figure = new_figure(3.1 * (1 + len(found)), 3.4)
     first, *panels = figure.subplots(1, 1 + len(found))
     for name, result in found.items():
         stages = [stage["stage"] for stage in result["stages"]]
@@ -41,9 +39,7 @@ def draw(found: dict[str, dict]) -> bytes:
         panel.tick_params(labelsize=8)
         panel.grid(color="#eeeeee", linewidth=0.6)
         panel.set_axisbelow(True)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    return content.getvalue()
+    return png(figure)
 
 
 def main() -> None:

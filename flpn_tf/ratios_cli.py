@@ -8,8 +8,26 @@ import typer
 from flpn_tf.errors import InputError
 from flpn_tf.frameworks import needs_keras
 
+# The options of the two ways to call it.
+_OF_BOTH = {"search", "json"}
+_OF_ONE = {
+    "model",
+    "data",
+    "images",
+    "split",
+    "people",
+    "layers",
+    "threshold",
+    "choose",
+    "pairs",
+    "filter_size",
+}
+_OF_ONE |= {"seed", "random_weights", "config", "figures"}
+_NAMES = {"model": "MODEL", "data": "DATA", "list_": "--list", "train_on": "--data"}
+
 
 def ratios(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(help=".keras model; with --random-weights also an architecture of flpn models."),
@@ -33,13 +51,16 @@ def ratios(
     threshold: Annotated[float, typer.Option(help="SSIM from which two maps are alike.")] = 0.8,
     choose: Annotated[str, typer.Option(help="The ratios t to choose from.")] = "2,4,8,16",
     pairs: Annotated[
-        int, typer.Option(help="Of maps, compared in each layer; of more, seeded maps with all others.")
-    ] = 250_000,
+        int,
+        typer.Option(
+            help="Most pairs of maps in a layer; where there are more, random maps with all others."
+        ),
+    ] = 300_000,
     filter_size: Annotated[
         int | None,
-        typer.Option(help="SSIM's window; default: 11, or the largest odd one that fits the maps."),
+        typer.Option(help="SSIM's window; default: 11, or the largest odd one that fits."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice of people and maps, and of random weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which people and maps, and random weights.")] = 0,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="Measure the network untrained.")
     ] = False,
@@ -57,7 +78,11 @@ def ratios(
         str, typer.Option("--list", help="--search: table7, small, or a .yaml of the same form.")
     ] = "table7",
     epochs: Annotated[
-        int | None, typer.Option(help="--search: train each network so long; default: only their sizes.")
+        int | None,
+        typer.Option(
+            help="--search: train each network so long, those of the list small at a quarter of the width "
+            "and 64x64; default: only sizes."
+        ),
     ] = None,
     train_on: Annotated[Path | None, typer.Option("--data", help="--search: data set to train on.")] = None,
     validation: Annotated[
@@ -70,18 +95,20 @@ def ratios(
     plot: Annotated[Path | None, typer.Option(help="--search: .png, metric against multiply-adds.")] = None,
 ) -> None:
     """Measure how alike a network's feature maps are, and which intrinsic ratios follow."""
+    given = {
+        name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"
+    } - _OF_BOTH
+    if wrong := given & _OF_ONE if search else given - _OF_ONE:
+        names = ", ".join(sorted(_NAMES.get(name, "--" + name.replace("_", "-")) for name in wrong))
+        raise InputError(f"{names}: not with --search" if search else f"{names}: only with --search")
     needs_keras()
     if search:
         from flpn_tf.training import search_command
 
-        if not (model is data is config is figures is None):
-            raise InputError("--search takes neither MODEL and DATA nor --config and --figures; see --help")
-        search_command.run(list_, epochs, train_on, validation, output, dataset, json, plot)
+        search_command.run(list_, epochs, train_on, validation, dataset, output, json, plot)
         return
     if model is None or data is None:
         raise InputError("give a model and a data set, or --search")
-    if not (epochs is train_on is validation is dataset is output is plot is None):
-        raise InputError("--epochs, --data, --validation, --dataset, --output and --plot are of --search")
     from flpn_tf.redundancy import ratios_command
     from flpn_tf.redundancy.taps import OWN_STAGES
 

@@ -6,7 +6,6 @@ from flpn_tf.data.augment import Augmentation
 from flpn_tf.errors import InputError
 
 NETWORKS = ("flpn", "simple_baseline", "lpn")
-STEMS = ("grouped", "pooled")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
 AUGMENT_ON = ("auto", "host", "device")
@@ -36,7 +35,6 @@ class ModelConfig:
     def __post_init__(self):
         _above_0(self, "width", "head_filters")
         _one_of(self, "network", NETWORKS)
-        _one_of(self, "stem", STEMS)
         if self.network == "lpn" and self.block is not None:
             raise InputError(f"block must be null for the network lpn. Received: {self.block!r}")
         if len(self.image_size) != 2 or not min(self.image_size) > 0:

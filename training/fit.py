@@ -16,7 +16,7 @@ from flpn_tf.errors import InputError
 from flpn_tf.layers.fake_quant import fake_quantised
 from flpn_tf.training import session
 from flpn_tf.training.checkpoint import CHECKPOINT
-from flpn_tf.training.config import ComputeConfig, Config
+from flpn_tf.training.config import Config
 from flpn_tf.training.config_file import dump_config
 from flpn_tf.training.initialise import initialise
 from flpn_tf.training.loss import HeatmapLoss
@@ -59,7 +59,7 @@ def train(
             A checkpoint, once written, survives each of these.
     """
     strategy = open_strategy(config.compute.strategy)
-    config = dataclasses.replace(config, compute=_resolved(config.compute))
+    config = resolved(config)
     people = open_people(data, images, split)
     people, measured = with_measured(config, people, (validation, validation_images, validation_split))
     output = Path(output)
@@ -176,9 +176,13 @@ class _Pose:
         return explain(self.people, self.config.schedule.batch_size, self.config.schedule.seed, step)
 
 
-def _resolved(compute: ComputeConfig) -> ComputeConfig:
-    """With `augment_on` decided."""
-    backend, chosen = keras.backend.backend(), compute.augment_on
+def resolved(config: Config) -> Config:
+    """With `augment_on` decided.
+
+    Raises:
+        InputError: Keras's backend cannot do what is asked for.
+    """
+    backend, chosen = keras.backend.backend(), config.compute.augment_on
     if chosen == "auto":
         without_tensorflow = importlib.util.find_spec("tensorflow") is None
         chosen = "device" if backend == "jax" and (accelerators() or without_tensorflow) else "host"
@@ -186,7 +190,7 @@ def _resolved(compute: ComputeConfig) -> ComputeConfig:
         raise InputError(
             f"compute.augment_on device needs Keras's JAX backend; set KERAS_BACKEND=jax. Received: {backend}"
         )
-    return dataclasses.replace(compute, augment_on=chosen)
+    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, augment_on=chosen))
 
 
 def with_measured(config: Config, people, validation) -> tuple[People | PreparedPeople, People | None]:

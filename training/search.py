@@ -5,23 +5,28 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 
 from flpn_tf.complexity import measure
-from flpn_tf.data.sources import open_people, read_people
+from flpn_tf.data.sources import open_people
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.evaluate import evaluate
+from flpn_tf.evaluation.joints import joint_pairs
+from flpn_tf.evaluation.truth import open_truth
 from flpn_tf.models.catalogue import CATALOGUE, Build
 from flpn_tf.models.flpn import FLPN, RATIOS
 from flpn_tf.runtime.files import sha256_of, write_atomically
-from flpn_tf.training.config import Config
-from flpn_tf.training.config_file import dump_config
-from flpn_tf.training.fit import identity_of, train
+from flpn_tf.skeleton import Skeleton
+from flpn_tf.training.config import Config, ModelConfig
+from flpn_tf.training.fit import identity_of, resolved, train
 from flpn_tf.training.networks import build_model
+from flpn_tf.training.run_config import refuse_other_run
 from flpn_tf.training.session import MODEL
 
-METRICS = "metrics.json"
+FILE = "metrics.json"
+METRICS = {"coco": "AP", "mpii": "Mean", "lsp": "Mean"}  # what networks are compared by, by protocol
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class SearchList:
         networks: names of `flpn_tf.models.catalogue`, FLPNs all.
         ratios: intrinsic ratios per stage, each one FLPN-50 more.
         seeds: of the runs of each, in place of `train`'s.
-        train: the config of a run; what a network does not say of itself is in its `model`.
+        train: the config of a run; of its `model` only `width`, `image_size` and `head_filters`, which make
+            all of them smaller.
     """
 
     networks: tuple[str, ...] = ()
@@ -52,6 +58,12 @@ class SearchList:
                 raise InputError(
                     f"ratios must be {len(RATIOS)} numbers of 1 or more each. Received: {list(ratios)}"
                 )
+        model = self.train.model
+        smaller = {name: getattr(model, name) for name in ("width", "image_size", "head_filters")}
+        if model != ModelConfig(**smaller):
+            raise InputError(
+                f"train.model must leave all but {', '.join(smaller)} to the networks. Received: {model}"
+            )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds must be different numbers. Received: {list(self.seeds)}")
 
@@ -68,14 +80,53 @@ def _of_ratios(ratios: tuple[int, ...]) -> tuple[str, Build]:
     return "flpn50-" + "-".join(map(str, ratios)), Build(FLPN, arguments)
 
 
-def train_all(chosen: SearchList, data, validation, output, dataset: str | None = None) -> dict[str, dict]:
+class Task(NamedTuple):
+    """What networks are trained and measured on.
+
+    Attributes:
+        data: to train on, as `fit.train` takes it.
+        validation: to measure on, with ground-truth boxes, without flip, as `evaluate` takes it.
+        dataset: the protocol.
+        skeleton: of the people to train on.
+        identity, validation_sha256: of the two data sets.
+    """
+
+    data: Path
+    validation: Path
+    dataset: str
+    skeleton: Skeleton
+    identity: str
+    validation_sha256: str
+
+    @property
+    def metric(self) -> str:
+        """What networks are compared by."""
+        return METRICS[self.dataset]
+
+
+def open_task(data, validation, dataset: str | None = None) -> Task:
+    """Reads both data sets.
+
+    Args:
+        dataset: the protocol; by default that of the validation data's format.
+
+    Raises:
+        InputError: one that cannot be read or measured on; they share fewer than half of their joints.
+    """
+    if dataset not in (None, *METRICS):
+        raise InputError(f"dataset must be one of {', '.join(METRICS)}. Received: {dataset!r}")
+    people = open_people(data)
+    truth = open_truth(validation, None, None, dataset, own=True)
+    joint_pairs(truth.skeleton, people.skeleton)
+    identity = identity_of(people, None)
+    return Task(data, validation, truth.dataset, people.skeleton, identity, truth.source.sha256)
+
+
+def train_all(chosen: SearchList, task: Task, output: Path) -> dict[str, dict]:
     """Trains every network of a list with every seed and measures them; the same call goes on.
 
     Args:
-        data: to train on, as `fit.train` takes it.
-        validation: to measure on, with ground-truth boxes, without flip, as `evaluate` takes it.
         output: folder; `<name>/seed_<seed>` in it is a run's, with its `metrics.json`.
-        dataset: the protocol, as of `evaluate`.
 
     Returns:
         Name → {"params", "macs", "metrics": [of each seed, as `evaluate` gives them]}, of the networks as
@@ -84,16 +135,13 @@ def train_all(chosen: SearchList, data, validation, output, dataset: str | None 
     Raises:
         InputError: as `fit.train` or `evaluate`, or a folder of another search.
     """
-    people = open_people(data)
-    facts = {"data": identity_of(people, None), "validation": read_people(validation).sha256}
-    facts["dataset"] = dataset
     found, configs = {}, {}
     # All are built before the first is trained, so that one that cannot be is known at once.
     for name, build in chosen.builds().items():
         print(f"building {name} as it will be trained", file=sys.stderr, flush=True)
         model = dataclasses.replace(chosen.train.model, **build.arguments)
         configs[name] = dataclasses.replace(chosen.train, model=model)
-        size = measure(build_model(model, people.skeleton))
+        size = measure(build_model(model, task.skeleton))
         found[name] = {"params": size.params, "macs": size.macs, "metrics": []}
     keras.backend.clear_session()
     runs = [(name, seed) for seed in chosen.seeds for name in configs]
@@ -101,30 +149,27 @@ def train_all(chosen: SearchList, data, validation, output, dataset: str | None 
         print(f"{number}/{len(runs)} {name}, seed {seed}", file=sys.stderr, flush=True)
         schedule = dataclasses.replace(configs[name].schedule, seed=seed)
         config = dataclasses.replace(configs[name], schedule=schedule)
-        folder = Path(output) / name / f"seed_{seed}"
-        found[name]["metrics"].append(_run(config, facts, data, validation, folder))
+        found[name]["metrics"].append(_run(config, task, Path(output) / name / f"seed_{seed}"))
         keras.backend.clear_session()
     return found
 
 
-def _run(config: Config, facts: dict, data, validation, folder: Path) -> dict:
-    facts = facts | {"config": dump_config(config)}
-    kept = folder / METRICS
-    if kept.is_file():
+def _run(config: Config, task: Task, folder: Path) -> dict:
+    refuse_other_run(folder, task.identity, resolved(config))
+    model, kept = folder / MODEL, folder / FILE
+    measured = {"validation": task.validation_sha256, "dataset": task.dataset}
+    if kept.is_file() and model.is_file():
         try:
             stored = json.loads(kept.read_text())
-            metrics, digest = stored.pop("metrics"), stored.pop("model_sha256")
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            facts = {key: stored[key] for key in measured} | {"model_sha256": stored["model_sha256"]}
+            metrics = stored["metrics"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{kept}: cannot be read; remove it") from error
-        if stored != facts:
-            raise InputError(
-                f"{folder}: holds a run of another config or data set; choose a new folder, or remove it"
-            )
-        if (folder / MODEL).is_file() and sha256_of(folder / MODEL) == digest:
+        if facts == measured | {"model_sha256": sha256_of(model)}:
             return metrics
-    folder.mkdir(parents=True, exist_ok=True)
-    model = train(config, data, folder)
-    metrics = evaluate(model, validation, dataset=facts["dataset"]).result["metrics"]
-    facts |= {"metrics": metrics, "model_sha256": sha256_of(model)}
+    else:
+        model = train(config, task.data, folder)
+    metrics = evaluate(model, task.validation, dataset=task.dataset).result["metrics"]
+    facts = measured | {"model_sha256": sha256_of(model), "metrics": metrics}
     write_atomically(kept, (json.dumps(facts, indent=1) + "\n").encode())
     return metrics

@@ -22,9 +22,7 @@ def sample_crops(
         InputError: fewer than `count` people, or a photo that cannot be read.
     """
     if len(records) < count:
-        raise InputError(
-            f"calibration needs {count} people; give a larger data set. Received: {len(records)}"
-        )
+        raise InputError(f"{count} people are needed; give a larger data set. Received: {len(records)}")
     chosen = np.random.default_rng(seed).choice(len(records), count, replace=False)
     crops = np.empty((count, height, width, 3), np.uint8)
     for place, index in enumerate(chosen):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from flpn_tf.charts import needs_matplotlib
 from flpn_tf.data.sources import has_annotations, locate
 from flpn_tf.errors import InputError, printable
 from flpn_tf.evaluation.compare import compare, drop_in_words
@@ -80,7 +81,7 @@ def _check_outputs(given: list, photos, json_to, results, report) -> None:
         if output not in (None, files.STANDARD_OUTPUT):
             files.check_writable(output, (".json",))
     if report is not None:
-        from flpn_tf.evaluation.report import SUFFIXES, needs_matplotlib
+        from flpn_tf.evaluation.report import SUFFIXES
 
         files.check_writable(report, SUFFIXES)
         needs_matplotlib()

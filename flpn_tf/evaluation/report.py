@@ -2,14 +2,13 @@
 
 import base64
 import html
-import io
 import itertools
 import math
-import warnings
 from pathlib import Path
 
 import numpy as np
 
+from flpn_tf.charts import any_text, needs_matplotlib, new_figure, png
 from flpn_tf.data.contact_sheet import contact_sheet, with_joints
 from flpn_tf.errors import InputError, printable
 from flpn_tf.evaluation.analysis import KINDS
@@ -30,7 +29,6 @@ _TILE = 200  # pixels, both sides
 _TILE_PADDING = 1.5  # of the box
 _BINS = 10
 _SIZES = (0, 32, 64, 96, 128, 192, 256, 1e5)  # pixels, the root of the area
-_DPI = 110
 _TERMS = (
     "good: as near as people label it; jitter: near; inversion: on the same person's other side (left and "
     "right mixed up);",
@@ -61,31 +59,17 @@ def write_report(path, found: Evaluation) -> None:
     needs_matplotlib()
     if found.analysis is None:
         raise InputError("a report needs annotations to compare the poses with")
-    import matplotlib
-
     path = Path(path)
     sheet = _worst_cases(found)
     charts = [_joint_errors, _by_size, _calibration]
-    # Names of files and joints are no formulas, and may have letters that the font has not.
-    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+    with any_text():
         page = _picture if path.suffix.lower() == ".png" else _page
         content = page(found, charts, sheet)
     write_atomically(path, content)
 
 
-def needs_matplotlib() -> None:
-    """Raises InputError where matplotlib is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"a report needs {error.name}; install it with: pip install 'flpn-tf[evaluate]'"
-        ) from error
-
-
 def _picture(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
-    figure = _figure(14, 11.9 + 14 * sheet.shape[0] / sheet.shape[1])
+    figure = new_figure(14, 11.9 + 14 * sheet.shape[0] / sheet.shape[1])
     top, middle, bottom = figure.subfigures(
         3, 1, height_ratios=(2.5, 9.4, 14 * sheet.shape[0] / sheet.shape[1])
     )
@@ -99,7 +83,7 @@ def _picture(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
     axes.imshow(sheet)
     axes.set_axis_off()
     axes.set_title(_worst_title(found))
-    return _png(figure)
+    return png(figure)
 
 
 def _page(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
@@ -114,9 +98,9 @@ def _page(found: Evaluation, charts: list, sheet: np.ndarray) -> bytes:
     )
     pictures = []
     for chart in charts:
-        figure = _figure(9, 7 if chart is _joint_errors else 4.5)
+        figure = new_figure(9, 7 if chart is _joint_errors else 4.5)
         chart(figure.add_subplot(), found)
-        pictures.append(_img(_png(figure), chart.__doc__))
+        pictures.append(_img(png(figure), chart.__doc__))
     facts = "".join(f"<p>{html.escape(fact)}</p>" for fact in _facts(found))
     kinds = "".join(f"<th>{kind}</th>" for kind in KINDS)
     return (
@@ -260,18 +244,6 @@ def _worst_cases(found: Evaluation) -> np.ndarray:
     captions += [""] * (rows * across - len(captions))
     columns = [(captions[column::across], tiles[column::across]) for column in range(across)]
     return contact_sheet([""] * rows, columns, _LEGEND)
-
-
-def _figure(width: float, height: float):
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
-
-
-def _png(figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
 
 
 def _img(content: bytes, what: str) -> str:

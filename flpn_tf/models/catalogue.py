@@ -7,6 +7,7 @@ from flpn_tf.complexity import measure
 from flpn_tf.models.flpn import FLPN
 from flpn_tf.models.lpn import LPN
 from flpn_tf.models.simple_baseline import SimpleBaseline
+from flpn_tf.plain_table import columns
 
 GIGA = {"macs": 1e9, "thop": 1e9, "hrnet": 1024**3}
 """What one printed G is worth in each FLOP convention of `flpn_tf.complexity`."""
@@ -144,12 +145,7 @@ def render(rows):
     for row in rows:
         flops = [f"{row['flops'][convention] / unit:.4f}" for convention, unit in GIGA.items()]
         cells.append((row["name"], f"{row['params']:,}", f"{row['non_trainable']:,}", *flops, *_beside(row)))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for first, *others in cells:
-        aligned = [text.rjust(width) for text, width in zip(others[:-1], widths[1:-1], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *aligned, others[-1]]).rstrip())
-    return "\n".join([*lines, "", _LEGEND])
+    return "\n".join([*columns(cells, left=(0, -1)), "", _LEGEND])
 
 
 def _beside(row):

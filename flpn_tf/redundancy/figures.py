@@ -1,17 +1,15 @@
 """Pictures of alike maps: matrices, histograms, and the maps themselves beside each other."""
 
-import io
-
 import keras
 import numpy as np
 
-from flpn_tf.redundancy.measure import Likeness
+from flpn_tf.charts import any_text, new_figure, png
+from flpn_tf.redundancy.likeness import Likeness
 from flpn_tf.redundancy.ssim import scaled
 from flpn_tf.redundancy.summary import BINS
 from flpn_tf.redundancy.taps import tapped
 
 FILES = ("similarity.png", "histogram.png", "maps.png")
-_DPI = 110
 _PAIRS = 4  # of maps of each stage, on the sheet
 _COLUMNS = 4  # of matrices and of histograms
 _TICKS = (0.001, 0.01, 0.1, 1, 10, 100)  # per cent
@@ -29,25 +27,15 @@ def draw(found: list[Likeness], summary: dict, model: keras.Model, crop: np.ndar
         `FILES` → bytes: the matrix of each stage's last layer, alike maps side by side; the distribution of
         pairs by stage; each stage's most alike pairs of maps, as the paper's figure 1 has them.
     """
-    import matplotlib
-
-    with matplotlib.rc_context({"backend": "Agg", "text.parse_math": False}):
+    with any_text():
         last = list({one.stage: one for one in found}.values())
         pictures = _matrices(last), _histograms(summary), _maps(last, model, crop, layers)
-        return dict(zip(FILES, map(_png, pictures), strict=True))
+        return dict(zip(FILES, map(png, pictures), strict=True))
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float]):
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(columns * size[0], rows * size[1]), dpi=_DPI, layout="constrained")
+    figure = new_figure(columns * size[0], rows * size[1])
     return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _png(figure) -> bytes:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    return content.getvalue()
 
 
 def _matrices(last: list[Likeness]):
@@ -63,7 +51,7 @@ def _matrices(last: list[Likeness]):
         which = f"{len(one.rows)} of {one.channels}" if one.sampled else f"{one.channels}"
         panel.set_title(f"{one.layer}: {which} maps, {one.size[0]}×{one.size[1]}", fontsize=8)
         panel.set(xticks=[], yticks=[])
-    figure.colorbar(image, ax=panels.ravel().tolist(), label="SSIM", shrink=0.8)
+    figure.colorbar(image, ax=list(panels.flat[: len(last)]), label="SSIM", shrink=0.8)
     figure.suptitle("Similarity of the maps of each stage's last block, alike ones side by side", fontsize=10)
     return figure
 

@@ -2,62 +2,16 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from flpn_tf.errors import InputError
-from flpn_tf.redundancy.rule import alike, intrinsic_share
-from flpn_tf.redundancy.ssim import fitted_filter_size, scaled, ssim_sums
+from flpn_tf.redundancy.likeness import Likeness
+from flpn_tf.redundancy.ssim import SMALLEST, fitted_filter_size, scaled, ssim_sums
 from flpn_tf.redundancy.taps import OWN_STAGES, tapped
 
-PAIRS = 250_000
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """How alike the maps of one layer are.
-
-    Attributes:
-        layer, stage: names.
-        size: (H, W) of the maps.
-        channels: C.
-        filter_size: of SSIM's window.
-        rows: (R,) places of the maps that were compared with all others.
-        similarity: (R, C), SSIM clipped at 0, mean over the images; 1 of a map and itself.
-        constant: how many maps were constant on every image.
-    """
-
-    layer: str
-    stage: str
-    size: tuple[int, int]
-    channels: int
-    filter_size: int
-    rows: np.ndarray
-    similarity: np.ndarray
-    constant: int
-
-    @property
-    def sampled(self) -> bool:
-        """Whether only some maps were compared with all others."""
-        return len(self.rows) < self.channels
-
-    def pairs(self) -> np.ndarray:
-        """The similarity of each pair compared, once where all were."""
-        if not self.sampled:
-            return self.similarity[np.triu_indices(self.channels, 1)]
-        others = np.ones(self.similarity.shape, bool)
-        others[np.arange(len(self.rows)), self.rows] = False
-        return self.similarity[others]
-
-    def alike(self, threshold: float) -> np.ndarray:
-        """As `rule.alike`."""
-        return alike(self.similarity, self.rows, threshold)
-
-    def intrinsic_share(self, threshold: float) -> float:
-        """As `rule.intrinsic_share`."""
-        return intrinsic_share(self.alike(threshold))
+PAIRS = 300_000  # 775 maps
 
 
 def measure_likeness(
@@ -73,8 +27,8 @@ def measure_likeness(
     """The likeness of each layer, in the network's order.
 
     Args:
-        model: functional, its input (B, H, W, 3) pixels 0–255 or whatever `crops` are.
-        crops: (N, H, W, 3).
+        model: functional.
+        crops: (N, H, W, 3), which it is given as float32.
         layers: as of `tapped`.
         pairs: compared in each layer; of a layer with more, seeded random maps are each compared with all.
         batch_size: crops in the network at once.
@@ -90,7 +44,7 @@ def measure_likeness(
     layers_of = zip(stages.items(), network.outputs, strict=True)
     found = [_Sums(layer, stage, maps.shape, pairs, filter_size, seed) for (layer, stage), maps in layers_of]
     for first in range(0, len(crops), batch_size):
-        outputs = network(crops[first : first + batch_size], training=False)
+        outputs = network(crops[first : first + batch_size].astype(np.float32), training=False)
         for sums, maps in zip(found, keras.tree.flatten(outputs), strict=True):
             sums.add(keras.ops.convert_to_numpy(maps), first)
         progress(f"{min(first + batch_size, len(crops))}/{len(crops)} crops")
@@ -109,9 +63,10 @@ class _Sums:
             raise InputError(
                 f"{layer}: {error}; leave its stage out with --layers, or take a network of a larger input"
             ) from error
-        if filter_size is not None and not 1 < filter_size <= min(self.size):
+        largest = min(self.size)
+        if filter_size is not None and not SMALLEST <= filter_size <= largest:
             raise InputError(
-                f"{layer}: the window must be of 2 to {min(self.size)} pixels. Received: {filter_size}"
+                f"{layer}: the window must be of {SMALLEST} to {largest} pixels. Received: {filter_size}"
             )
         self.filter_size = filter_size or fitted
         if self.channels < 2:
@@ -134,6 +89,9 @@ class _Sums:
 
     def likeness(self, images: int) -> Likeness:
         rows = np.arange(self.channels) if self.rows is None else self.rows
+        # Of maps that are the same, float32 leaves some 1e-7 above 1.
+        similarity = np.minimum(self.sums / images, 1)
+        similarity[np.arange(len(rows)), rows] = 1
         return Likeness(
             self.layer,
             self.stage,
@@ -141,6 +99,6 @@ class _Sums:
             self.channels,
             self.filter_size,
             rows,
-            self.sums / images,
+            similarity,
             int(self.constant.sum()),
         )

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import keras
-import numpy as np
 import yaml
 
+from flpn_tf.charts import needs_matplotlib
 from flpn_tf.data.crops import sample_crops
 from flpn_tf.data.sources import locate, read_people
 from flpn_tf.errors import InputError, printable
@@ -70,7 +70,7 @@ def run(
     source = read_people(annotations, images, split)
     height, width = _size(network)
     padding = network.pose_spec().padding if isinstance(network, PoseNetwork) else PADDING
-    crops = sample_crops(source.records, people, height, width, padding, seed).astype(np.float32)
+    crops = sample_crops(source.records, people, height, width, padding, seed)
     found = measure_likeness(network, crops, layers, pairs, filter_size=filter_size, seed=seed)
     summary = summarise(found, rule)
     result = {
@@ -81,6 +81,9 @@ def run(
         "data_sha256": source.sha256,
         "people": people,
         "seed": seed,
+        "pattern": layers,
+        "pairs": pairs,
+        "filter_size": filter_size,
         "threshold": rule.threshold,
         "ratios": list(rule.ratios),
         "negative_ssim": "counts as 0",
@@ -132,7 +135,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"--ratios must be whole numbers between commas. Received: {text}") from None
+        raise InputError(f"--choose must be whole numbers between commas. Received: {text}") from None
 
 
 def _check_outputs(given: list, json_to, config, figures) -> None:
@@ -141,7 +144,6 @@ def _check_outputs(given: list, json_to, config, figures) -> None:
     if config is not None:
         files.check_writable(config, (".yaml", ".yml"))
     if figures is not None:
-        from flpn_tf.evaluation.report import needs_matplotlib
         from flpn_tf.redundancy.figures import FILES
 
         needs_matplotlib()
@@ -150,6 +152,9 @@ def _check_outputs(given: list, json_to, config, figures) -> None:
         if not figures.exists() and not figures.parent.is_dir():
             raise InputError(f"--figures: its parent folder does not exist. Received: {figures}")
         outputs += [figures / name for name in FILES]
+        if figures.is_dir():
+            for name in FILES:
+                files.check_writable(figures / name)
     for place, output in enumerate(outputs):
         files.check_apart(output, [*given, *outputs[:place]])
 
@@ -160,6 +165,8 @@ def _fragment(network: keras.Model, result: dict) -> str:
         values |= {"depth": network.depth, "width": network.width, "image_size": list(network.image_size)}
         values |= {"stem": network.stem, "head_filters": network.head_filters}
         values |= {"head_grouped": network.head_grouped}
+        if network.block == "smart":
+            values |= {"global_context": network.global_context}
     source = f"# Ratios by flpn ratios: {result['model']} on {result['people']} people of {result['data']}"
     return f"{printable(source)}, SSIM {result['threshold']}.\n" + yaml.safe_dump(
         {"model": values}, sort_keys=False, default_flow_style=None

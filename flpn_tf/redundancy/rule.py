@@ -7,6 +7,8 @@ import numpy as np
 
 from flpn_tf.errors import InputError
 
+_ROUNDING = 1e-6  # of a SSIM in float32
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -49,7 +51,7 @@ def alike(similarity: np.ndarray, rows: np.ndarray, threshold: float) -> np.ndar
     Returns:
         (R,) ints.
     """
-    like = similarity >= threshold
+    like = similarity >= threshold - _ROUNDING
     like[np.arange(len(rows)), rows] = False
     return like.sum(axis=1)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 FILTER_SIZE, SIGMA = 11, 1.5  # of Wang et al. 2004, and of tf.image.ssim
 _C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)  # for values in 0–1
-_SMALLEST = 3  # window: one of 1 pixel has no contrast to compare
+SMALLEST = 3  # window: one of 1 pixel has no contrast to compare
 _CONSTANT = 1e-6  # span of a constant map, in parts of its largest value
 
 
@@ -21,8 +21,8 @@ def fitted_filter_size(height: int, width: int) -> int:
         ValueError: a side below 3, the smallest window.
     """
     fitted = min(FILTER_SIZE, height, width)
-    if fitted < _SMALLEST:
-        raise ValueError(f"maps must be {_SMALLEST} pixels or more on both sides. Received: {height}x{width}")
+    if fitted < SMALLEST:
+        raise ValueError(f"maps must be {SMALLEST} pixels or more on both sides. Received: {height}x{width}")
     return fitted - 1 + fitted % 2
 
 
@@ -36,13 +36,14 @@ def scaled(maps) -> tuple[np.ndarray, np.ndarray]:
         (B, H, W, C) float32, and (B, C) bool: which were constant.
 
     Raises:
-        ValueError: a value that is not finite.
+        ValueError: a value, or the span of a map, that is not finite.
     """
     maps = np.asarray(maps, np.float32)
-    if not np.isfinite(maps).all():
-        raise ValueError("maps must be finite. Received: NaN or infinity")
     low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
-    span = high - low
+    with np.errstate(all="ignore"):
+        span = high - low
+    if not np.isfinite(span).all():
+        raise ValueError("maps must be finite. Received: NaN or infinity")
     constant = span <= _CONSTANT * np.maximum(np.abs(low), np.abs(high))
     maps = np.where(constant, 0, (maps - low) / np.where(constant, 1, span))
     return maps, constant[:, 0, 0]

@@ -3,7 +3,8 @@
 import numpy as np
 
 from flpn_tf.errors import printable
-from flpn_tf.redundancy.measure import Likeness
+from flpn_tf.plain_table import columns
+from flpn_tf.redundancy.likeness import Likeness
 from flpn_tf.redundancy.rule import Rule
 
 BINS = 20  # of the histogram of similarities, over 0–1
@@ -15,9 +16,10 @@ def summarise(found: list[Likeness], rule: Rule) -> dict:
 
     An entry has "channels", "constant", "similarity" (of pairs: mean, median, p90, p99, max, and "histogram",
     the shares of `BINS` equal parts of 0–1), "alike" (share of maps that another one is like), "intrinsic"
-    (share of distinct maps, see `intrinsic_share`), "intrinsic_at" (the same at other thresholds) and "ratio"
-    (t). A layer's also has "layer", "stage", "height", "width", "filter_size", "pairs" and "sampled"; a
-    stage's "layers", their number; its shares are means over all of its maps.
+    (share of distinct maps, see `intrinsic_share`), "intrinsic_error" (its standard error where only some
+    maps were compared with all, else 0), "intrinsic_at" (it at other thresholds) and "ratio" (t). A layer's
+    also has "layer", "stage", "height", "width", "filter_size", "pairs" and "sampled"; a stage's "layers",
+    their number; its shares are means over all of its maps.
     """
     layers = [_layer(one, rule) for one in found]
     stages = []
@@ -40,15 +42,16 @@ def _entry(members: list[Likeness], rule: Rule) -> dict:
     weights = np.concatenate([np.full(len(one.pairs()), _weight(one)) for one in members])
     histogram, _ = np.histogram(pairs, BINS, (0, 1), weights=weights)
     order = np.argsort(pairs)
-    below = np.cumsum(weights[order]) / weights.sum()
+    rising, below = pairs[order], np.cumsum(weights[order]) / weights.sum()
 
     def quantile(share: float) -> float:
-        return float(pairs[order][min(np.searchsorted(below, share), len(pairs) - 1)])
+        return float(rising[min(np.searchsorted(below, share), len(rising) - 1)])
 
     def intrinsic(threshold: float) -> float:
         return float(np.average([one.intrinsic_share(threshold) for one in members], weights=channels))
 
     share = intrinsic(rule.threshold)
+    errors = np.array([one.intrinsic_error(rule.threshold) for one in members])
     return {
         "channels": int(channels.sum()),
         "constant": sum(one.constant for one in members),
@@ -57,7 +60,7 @@ def _entry(members: list[Likeness], rule: Rule) -> dict:
             "median": quantile(0.5),
             "p90": quantile(0.9),
             "p99": quantile(0.99),
-            "max": float(pairs.max()),
+            "max": float(rising[-1]),
             "histogram": [round(float(count / weights.sum()), 6) for count in histogram],
         },
         "alike": float(
@@ -65,6 +68,7 @@ def _entry(members: list[Likeness], rule: Rule) -> dict:
         ),
         "intrinsic": share,
         "intrinsic_at": {str(threshold): intrinsic(threshold) for threshold in THRESHOLDS},
+        "intrinsic_error": float(np.sqrt(((channels / channels.sum() * errors) ** 2).sum())),
         "ratio": rule.ratio(share),
     }
 
@@ -83,9 +87,7 @@ def table(summary: dict, rule: Rule) -> str:
         lines.append(_line(stage["stage"], stage))
         members = [layer for layer in summary["layers"] if layer["stage"] == stage["stage"]]
         lines += [_line(f"  {layer['layer']}", layer) for layer in members]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
-    return "\n".join([*text, "", _LEGEND.format(rule.threshold), *_notes(summary)])
+    return "\n".join([*columns(lines), "", _LEGEND.format(rule.threshold), *_notes(summary)])
 
 
 def _line(name: str, entry: dict) -> tuple[str, ...]:

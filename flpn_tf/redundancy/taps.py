@@ -47,7 +47,11 @@ def tapped(model: keras.Model, layers: str = OWN_STAGES) -> tuple[keras.Model, d
             raise InputError(f"{layer.name}: gives no maps of a fixed size. Received: {shape}")
         outputs.append(maps)
         stages[layer.name] = match.group(1) if pattern.groups and match.group(1) else layer.name
-    return keras.Model(model.input, outputs), stages
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+    try:
+        return keras.Model(inputs, outputs), stages
+    except ValueError as error:  # a nested model's output is of another graph
+        raise InputError(f"{', '.join(stages)}: cannot be looked into; leave them out by --layers") from error
 
 
 class _Branch(keras.layers.Layer):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from flpn_tf.errors import InputError, printable
+from flpn_tf.plain_table import columns
 from flpn_tf.presets import resolve_model
 from flpn_tf.runtime import files
 from flpn_tf.runtime.benchmark import ROUNDS, RUNS, WARM_UP, Latency, Setting, measure_latencies
@@ -105,17 +106,6 @@ def records(settings: list[Setting], latencies: list[Latency]) -> list[dict]:
             }
         )
     return found
-
-
-def columns(rows: list[tuple[str, ...]]) -> list[str]:
-    """Lines of a plain-text table, the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
-        ).rstrip()
-        for first, *others in rows
-    ]
 
 
 def _tflite(model: str) -> Path:

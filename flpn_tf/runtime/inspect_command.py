@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from flpn_tf.errors import InputError, printable
+from flpn_tf.plain_table import columns
 from flpn_tf.presets import resolve_model
 from flpn_tf.runtime import files
-from flpn_tf.runtime.benchmark_command import columns
 from flpn_tf.runtime.inspect_model import inspect_tflite
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 

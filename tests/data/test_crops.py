@@ -34,5 +34,5 @@ def test_the_choice_is_seeded_and_without_repetition(records):
 
 
 def test_too_few_people(records):
-    with pytest.raises(InputError, match="calibration needs 6 people.*Received: 5"):
+    with pytest.raises(InputError, match="6 people are needed.*Received: 5"):
         sample_crops(records, 6, 32, 32, padding=1.25)

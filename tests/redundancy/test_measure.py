@@ -88,8 +88,9 @@ def test_a_stage_counts_the_maps_of_all_its_layers():
     assert len(pairs) == 12 * 11 / 2 + 36 * 35 / 2
     assert stage["similarity"]["mean"] == pytest.approx(pairs.mean())
     assert stage["similarity"]["median"] == pytest.approx(np.quantile(pairs, 0.5, method="inverted_cdf"))
-    counts, _ = np.histogram(pairs, BINS, (0, 1))
+    counts = np.bincount(np.minimum((pairs * BINS).astype(int), BINS - 1), minlength=BINS)
     np.testing.assert_allclose(stage["similarity"]["histogram"], counts / len(pairs), atol=1e-6)
+    assert sum(stage["similarity"]["histogram"]) == pytest.approx(1, abs=1e-5)
     text = table(summary, Rule())
     assert [line.split()[0] for line in text.splitlines()[1:4]] == ["s", "s_a", "s_b"]
 
@@ -104,6 +105,7 @@ def test_a_sample_of_maps_where_there_are_too_many_pairs():
     np.testing.assert_allclose(part.similarity, whole.similarity[part.rows], atol=1e-6)
     assert len(part.pairs()) == 3 * 19
     assert summary["layers"][0]["sampled"]
+    assert summary["layers"][0]["intrinsic_error"] == 0  # all three maps are like no other
     assert "Only some maps were compared" in table(summary, Rule())
     (again,), _ = measured(network(own), noise(3), pairs=60, seed=4)
     np.testing.assert_array_equal(again.similarity, part.similarity)
@@ -124,7 +126,7 @@ def test_constant_maps_are_counted():
 def test_one_window_for_all_layers():
     (found,), _ = measured(network(kernels(4)), noise(2), filter_size=5)
     assert found.filter_size == 5
-    with pytest.raises(InputError, match="conv0_a: the window must be of 2 to 20 pixels. Received: 21"):
+    with pytest.raises(InputError, match="conv0_a: the window must be of 3 to 20 pixels. Received: 21"):
         measured(network(kernels(4)), noise(2), filter_size=21)
 
 
@@ -164,6 +166,13 @@ def with_nan():
     return network(own)
 
 
+def nested():
+    image = keras.Input((24, 24, 3))
+    inside = keras.Input((24, 24, 3))
+    inner = keras.Model(inside, keras.layers.Conv2D(4, 3)(inside), name="conv0_a")
+    return keras.Model(image, inner(image))
+
+
 def two_outputs():
     image = keras.Input((24, 24, 3))
     layer = keras.layers.GRU(3, return_state=True, name="conv0_a")
@@ -181,6 +190,7 @@ def not_maps():
         (small_maps, NAMES, "conv0_a: maps must be 3 pixels .* Received: 2x2; leave its stage out"),
         (with_nan, NAMES, "conv0_a: the network's maps must be finite. .*crops 0 to 1"),
         (lambda: network(kernels(1)), NAMES, "conv0_a: has one map"),
+        (nested, NAMES, "conv0_a: cannot be looked into"),
         (two_outputs, NAMES, "conv0_a: gives no maps of a fixed size"),
         (not_maps, NAMES, "conv0_a: gives no maps of a fixed size"),
         (lambda: network(kernels(2)), "stage.*", "no layer's name matches.*Received: stage.*conv#_a"),

@@ -109,6 +109,51 @@ def test_pictures(small, people, tmp_path, monkeypatch):
             assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
 
 
+def test_a_picture_that_cannot_be_written_is_known_at_once(small, people, tmp_path, monkeypatch, capsys):
+    (tmp_path / "maps.png").mkdir()
+    assert exit_code(monkeypatch, "ratios", small, people, *SMALL, "--figures", tmp_path) == 2
+    assert "is a folder; give a file name in it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["maps.png"]
+
+
+@pytest.mark.parametrize("stages", [1, 4, 6])
+def test_pictures_of_any_number_of_stages_and_of_copies(stages, people, tmp_path, monkeypatch, capsys):
+    image = keras.Input((24, 24, 3))
+    layers = [keras.layers.Conv2D(6, 3, name=f"s{stage}_a") for stage in range(stages)]
+    model = keras.Model(image, [layer(image) for layer in layers])
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 2))
+    for layer in layers:
+        layer.set_weights([np.concatenate([kernel, kernel, 2 * kernel], axis=-1), np.zeros(6)])
+    model.save(tmp_path / "copies.keras")
+    arguments = (tmp_path / "copies.keras", people, "--people", "3", "--layers", r"(s\d)_a", "--json", "-")
+    options = ("--figures", tmp_path / "figures", "--threshold", 1)
+    assert exit_code(monkeypatch, "ratios", *arguments, *options) == 0
+    found = json.loads(capsys.readouterr().out)["stages"]
+    assert [stage["intrinsic"] * 6 for stage in found] == pytest.approx([2] * stages)
+    assert [stage["similarity"]["max"] for stage in found] == pytest.approx([1] * stages, abs=1e-6)
+    assert max(stage["similarity"]["max"] for stage in found) <= 1
+    assert [sum(stage["similarity"]["histogram"]) for stage in found] == pytest.approx([1] * stages, abs=1e-5)
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(FILES)
+
+
+def test_a_sequential_model(people, tmp_path, monkeypatch, capsys):
+    layers = [keras.Input((32, 32, 3)), *(keras.layers.Conv2D(4, 3, name=name) for name in "ab")]
+    keras.Sequential(layers).save(tmp_path / "s.keras")
+    arguments = (tmp_path / "s.keras", people, "--people", "2", "--layers", "[ab]", "--json", "-")
+    for options in ((), ("--random-weights",)):
+        assert exit_code(monkeypatch, "ratios", *arguments, *options) == 0
+        stages = json.loads(capsys.readouterr().out)["stages"]
+        assert [stage["stage"] for stage in stages] == ["a", "b"]
+
+
+def test_a_config_without_the_context_block(people, tmp_path, monkeypatch):
+    network = FLPN(global_context=False, width=0.125, image_size=(96, 96), skeleton=synthetic_people.SKELETON)
+    network.save(tmp_path / "nogc.keras")
+    arguments = (tmp_path / "nogc.keras", people, "--people", "2", "--config", tmp_path / "out.yaml")
+    assert exit_code(monkeypatch, "ratios", *arguments) == 0
+    assert load_config(tmp_path / "out.yaml").model.global_context is False
+
+
 def test_any_keras_model_with_named_stages(people, tmp_path, monkeypatch, capsys):
     image = keras.Input((32, 32, 3))
     x = image
@@ -129,7 +174,7 @@ def test_any_keras_model_with_named_stages(people, tmp_path, monkeypatch, capsys
         (("missing.keras", "DATA"), "missing.keras: there is no such file"),
         (("flpn50-standard", "DATA"), "flpn50-standard: is an architecture without weights"),
         (("MODEL", "missing"), "missing: a data set is a folder with"),
-        (("MODEL", "DATA", "--people", "9", "--layers", "block"), "needs 9 people; .* Received: 8"),
+        (("MODEL", "DATA", "--people", "9", "--layers", "block"), "9 people are needed; .* Received: 8"),
         (("MODEL", "DATA", "--people", "0"), "must be 1 or more"),
         (("MODEL", "DATA", "--threshold", "2"), "threshold must be above 0 and at most 1. Received: 2"),
         (("MODEL", "DATA", "--choose", "2,x"), "whole numbers between commas. Received: 2,x"),
@@ -139,8 +184,9 @@ def test_any_keras_model_with_named_stages(people, tmp_path, monkeypatch, capsys
         (("MODEL", "DATA", *SMALL, "--json", "MODEL"), "would overwrite"),
         (("MODEL", "DATA", *SMALL, "--figures", "MODEL"), "--figures must be a folder"),
         (("MODEL", "DATA", *SMALL, "--figures", "a/b"), "parent folder does not exist"),
-        (("MODEL", "DATA", "--epochs", "3"), "are of --search"),
-        (("MODEL", "DATA", "--search"), "--search takes neither"),
+        (("MODEL", "DATA", "--epochs", "3", "--list", "x"), "--epochs, --list: only with --search"),
+        (("MODEL", "--data", "DATA"), "--data: only with --search"),
+        (("MODEL", "DATA", "--search", "--seed", "0"), "--seed, DATA, MODEL: not with --search"),
     ],
 )
 def test_refusals(arguments, said, small, people, tmp_path, monkeypatch, capsys):

@@ -113,9 +113,10 @@ def test_constant_maps_are_like_each_other():
     assert similarity[0, 1] < 0.3
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 def test_values_that_are_not_finite(value):
-    maps = np.zeros((2, 8, 8, 3))
+    """The last is finite, its distance to the others is not."""
+    maps = np.full((2, 8, 8, 3), -3e38, np.float32)
     maps[1, 4, 4, 2] = value
     with pytest.raises(ValueError, match="Received: NaN or infinity"):
         scaled(maps)

@@ -12,16 +12,18 @@ from helpers import exit_code
 from flpn_tf.errors import InputError
 from flpn_tf.models.catalogue import CATALOGUE, GIGA
 from flpn_tf.training import search, search_command
+from flpn_tf.training.config import Config, ModelConfig
 from flpn_tf.training.config_file import load_config
-from flpn_tf.training.search import SearchList, train_all
+from flpn_tf.training.search import SearchList, open_task, train_all
 from flpn_tf.training.search_command import LISTS, compared
 
 PAIRS = [(2, 2), (2, 4), (4, 4), (2, 8), (4, 8), (8, 8), (2, 16), (4, 16), (8, 16), (16, 16)]
 TRAIN = {
     "model": {"image_size": [64, 64]},
-    "schedule": {"epochs": 9, "batch_size": 4, "learning_rate": 0.01, "schedule": "cosine", "seed": 5},
+    "schedule": {"epochs": 1, "batch_size": 4, "learning_rate": 0.01, "schedule": "cosine", "seed": 5},
     "validation": {"every": 0},
 }
+TRAINED = ("--epochs", "1", "--data", "DATA", "--validation", "DATA", "--output", "o")
 TWO = {"networks": ["flpn50", "flpn50-nogc"], "seeds": [0, 3], "train": TRAIN}
 
 
@@ -82,6 +84,7 @@ def test_ratios_that_the_catalogue_has_go_by_its_name():
         ({"networks": ("flpn51",)}, "Received: flpn51"),
         ({"ratios": ((2, 2),)}, r"4 numbers .*Received: \[2, 2\]"),
         ({"ratios": ((2, 2, 2, 0),)}, r"Received: \[2, 2, 2, 0\]"),
+        ({"networks": ("flpn50",), "train": Config(ModelConfig(depth=101))}, "train.model must leave"),
         ({"networks": ("flpn50",), "seeds": ()}, r"seeds .*Received: \[\]"),
         ({"networks": ("flpn50",), "seeds": (1, 1)}, r"seeds .*Received: \[1, 1\]"),
     ],
@@ -108,7 +111,7 @@ def test_sizes_beside_the_papers(tmp_path, monkeypatch, capsys):
 
 def test_each_network_is_trained_with_each_seed(chosen, data, tmp_path, small, monkeypatch, capsys):
     output, plot, rows = tmp_path / "runs", tmp_path / "plot.png", tmp_path / "rows.json"
-    options = ("--epochs", "1", "--data", data, "--validation", data, "--output", output)
+    options = ("--epochs", "2", "--data", data, "--validation", data, "--output", output)
     command = ("ratios", "--search", "--list", chosen, *options, "--json", rows, "--plot", plot)
     assert exit_code(monkeypatch, *command) == 0
     said = capsys.readouterr()
@@ -121,7 +124,7 @@ def test_each_network_is_trained_with_each_seed(chosen, data, tmp_path, small, m
         for seed in TWO["seeds"]:
             folder = output / name / f"seed_{seed}"
             configs[name, seed] = config = load_config(folder / "config.yaml")
-            assert (config.schedule.seed, config.schedule.epochs) == (seed, 1)
+            assert (config.schedule.seed, config.schedule.epochs) == (seed, 2)
             assert (folder / "model.keras").is_file()
     assert [configs[name, 0].model.global_context for name in TWO["networks"]] == [None, False]
     found = json.loads(rows.read_text())
@@ -130,7 +133,7 @@ def test_each_network_is_trained_with_each_seed(chosen, data, tmp_path, small, m
         assert row["trained"]["mean"] == pytest.approx(sum(values) / 2)
         assert row["trained"]["spread"] == pytest.approx(max(values) - min(values))
         assert row["trained"]["params"] < 20_000 < row["params"]
-    assert "difference to flpn50" in said.out
+    assert "Difference: to flpn50." in said.out
     assert min(cv2.imread(str(plot)).shape[:2]) > 100
     # The same command again trains nothing, whatever it takes to say so.
     monkeypatch.setattr(search, "train", None)
@@ -138,7 +141,7 @@ def test_each_network_is_trained_with_each_seed(chosen, data, tmp_path, small, m
     assert json.loads(rows.read_text()) == found
     capsys.readouterr()
     # Other epochs are another search.
-    assert exit_code(monkeypatch, *(2 if part == "1" else part for part in command)) == 2
+    assert exit_code(monkeypatch, *(3 if part == "2" else part for part in command)) == 2
     assert "flpn50/seed_0: holds a run of another config or data set" in capsys.readouterr().err
 
 
@@ -155,12 +158,38 @@ def test_an_interrupted_search_goes_on(data, chosen, tmp_path, small, monkeypatc
     chosen = load_config(chosen, ("networks=[flpn50]", "seeds=[1, 2]"), SearchList)
     monkeypatch.setattr(search, "train", train)
     with pytest.raises(KeyboardInterrupt):
-        train_all(chosen, data, data, tmp_path / "runs")
+        train_all(chosen, open_task(data, data), tmp_path / "runs")
     assert done == [1]
     stop_after = None
-    found = train_all(chosen, data, data, tmp_path / "runs")
+    found = train_all(chosen, open_task(data, data), tmp_path / "runs")
     assert done == [1, 2]
     assert len(found["flpn50"]["metrics"]) == 2
+
+
+def test_what_was_measured_is_of_the_model_that_is_there(data, chosen, tmp_path, small, monkeypatch):
+    chosen = load_config(chosen, ("networks=[flpn50]", "seeds=[1]"), SearchList)
+    task, folder = open_task(data, data), tmp_path / "flpn50" / "seed_1"
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_all(chosen, task, tmp_path)
+    assert not (folder / "metrics.json").exists()
+    found = train_all(chosen, task, tmp_path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    # Another model in its place is measured, a missing one trained again.
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"model_sha256": "", "metrics": {"AP": 77}}))
+    assert train_all(chosen, task, tmp_path) == found
+    (folder / "model.keras").unlink()
+    train_all(chosen, task, tmp_path)
+    assert (folder / "model.keras").is_file()
+    for spoilt in ("[]", "{", "{}"):
+        (folder / "metrics.json").write_text(spoilt)
+        with pytest.raises(InputError, match=r"metrics.json: cannot be read; remove it"):
+            train_all(chosen, task, tmp_path)
 
 
 def row(name, *values):
@@ -169,7 +198,7 @@ def row(name, *values):
 
 def test_differences_beside_the_spread():
     rows = [row("a", 50, 52), row("b", 55, 53), row("c", 48, 49), row("d", 60, 40)]
-    found = [entry["trained"] for entry in compared(rows)]
+    found = [entry["trained"] for entry in compared(rows, "Mean")]
     assert [entry["mean"] for entry in found] == [51, 54, 48.5, 50]
     assert [entry["spread"] for entry in found] == [2, 2, 1, 20]
     assert [entry["difference"] for entry in found] == [0, 3, -2.5, -1]
@@ -177,11 +206,14 @@ def test_differences_beside_the_spread():
     assert {entry["metric"] for entry in found} == {"Mean"}
 
 
+def test_one_seed_has_no_spread():
+    found = [entry["trained"] for entry in compared([row("a", 50), row("b", 55)], "Mean")]
+    assert [entry["beyond_spread"] for entry in found] == [None, None]
+
+
 def test_a_metric_that_is_missing():
     with pytest.raises(InputError, match="b: has no Mean"):
-        compared([row("a", 1, 2), row("b", 1, None)])
-    with pytest.raises(InputError, match="must give Mean or AP"):
-        compared([{"name": "a", "trained": {"metrics": [{"PCK@0.2": 1}]}}])
+        compared([row("a", 1, 2), row("b", 1, None)], "Mean")
 
 
 @pytest.mark.parametrize(
@@ -191,13 +223,22 @@ def test_a_metric_that_is_missing():
         (("--data", "d"), "--data: only with --epochs"),
         (("--epochs", "1", "--data", "d"), "needs --validation, --output"),
         (("--epochs", "0", "--data", "d", "--validation", "v", "--output", "o"), "epochs must be above 0"),
-        (("--epochs", "1", "--data", "d", "--validation", "v", "--output", "o"), "v: a data set is a folder"),
+        (("--epochs", "1", "--data", "d", "--validation", "v", "--output", "o"), "d: a data set is a folder"),
+        (("--epochs", "1", "--data", "DATA", "--validation", "v", "--output", "o"), "v: a data set is"),
+        ((*TRAINED, "--dataset", "x"), "dataset must be one of coco, mpii, lsp. Received: 'x'"),
+        ((*TRAINED, "--dataset", "coco", "--json", "DATA/annotations.json"), "would overwrite"),
+        ((*TRAINED, "--list", "LIST", "--json", "LIST"), "would overwrite"),
+        ((*TRAINED, "--json", "a.png", "--plot", "a.png"), "would overwrite"),
+        ((*TRAINED, "--plot", "a.pdf"), "must end in .png"),
         (("--json", "a/b.json"), "folder does not exist"),
     ],
 )
-def test_refusals(arguments, said, tmp_path, monkeypatch, capsys):
+def test_refusals(arguments, said, data, chosen, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(search_command, "build_rows", None)
+    before = chosen.read_bytes(), (data / "annotations.json").read_bytes()
+    arguments = [part.replace("DATA", str(data)).replace("LIST", str(chosen)) for part in arguments]
     assert exit_code(monkeypatch, "ratios", "--search", *arguments) == 2
     assert re.search(said, capsys.readouterr().err)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [chosen]
+    assert (chosen.read_bytes(), (data / "annotations.json").read_bytes()) == before
