@@ -21,6 +21,7 @@ from flpn_tf.runtime.files import sha256_of, write_atomically
 from flpn_tf.skeleton import Skeleton
 from flpn_tf.training.config import Config, ModelConfig
 from flpn_tf.training.fit import identity_of, resolved, train
+from flpn_tf.training.learning_rate import make_learning_rate
 from flpn_tf.training.networks import build_model
 from flpn_tf.training.run_config import refuse_other_run
 from flpn_tf.training.session import MODEL
@@ -84,6 +85,7 @@ class Task(NamedTuple):
     """What networks are trained and measured on.
 
     Attributes:
+        people: how many to train on.
         data: to train on, as `fit.train` takes it.
         validation: to measure on, with ground-truth boxes, without flip, as `evaluate` takes it.
         dataset: the protocol.
@@ -91,6 +93,7 @@ class Task(NamedTuple):
         identity, validation_sha256: of the two data sets.
     """
 
+    people: int
     data: Path
     validation: Path
     dataset: str
@@ -119,7 +122,7 @@ def open_task(data, validation, dataset: str | None = None) -> Task:
     truth = open_truth(validation, None, None, dataset, own=True)
     joint_pairs(truth.skeleton, people.skeleton)
     identity = identity_of(people, None)
-    return Task(data, validation, truth.dataset, people.skeleton, identity, truth.source.sha256)
+    return Task(len(people), data, validation, truth.dataset, people.skeleton, identity, truth.source.sha256)
 
 
 def train_all(chosen: SearchList, task: Task, output: Path) -> dict[str, dict]:
@@ -135,6 +138,9 @@ def train_all(chosen: SearchList, task: Task, output: Path) -> dict[str, dict]:
     Raises:
         InputError: as `fit.train` or `evaluate`, or a folder of another search.
     """
+    schedule = chosen.train.schedule
+    if task.people >= schedule.batch_size:  # else `train` says so
+        make_learning_rate(schedule, task.people // schedule.batch_size)
     found, configs = {}, {}
     # All are built before the first is trained, so that one that cannot be is known at once.
     for name, build in chosen.builds().items():
@@ -144,18 +150,25 @@ def train_all(chosen: SearchList, task: Task, output: Path) -> dict[str, dict]:
         size = measure(build_model(model, task.skeleton))
         found[name] = {"params": size.params, "macs": size.macs, "metrics": []}
     keras.backend.clear_session()
-    runs = [(name, seed) for seed in chosen.seeds for name in configs]
-    for number, (name, seed) in enumerate(runs, 1):
+    runs = []
+    for seed in chosen.seeds:
+        for name, config in configs.items():
+            schedule = dataclasses.replace(config.schedule, seed=seed)
+            runs.append((name, seed, dataclasses.replace(config, schedule=schedule)))
+    for name, seed, config in runs:
+        refuse_other_run(_folder(output, name, seed), task.identity, resolved(config))
+    for number, (name, seed, config) in enumerate(runs, 1):
         print(f"{number}/{len(runs)} {name}, seed {seed}", file=sys.stderr, flush=True)
-        schedule = dataclasses.replace(configs[name].schedule, seed=seed)
-        config = dataclasses.replace(configs[name], schedule=schedule)
-        found[name]["metrics"].append(_run(config, task, Path(output) / name / f"seed_{seed}"))
+        found[name]["metrics"].append(_run(config, task, _folder(output, name, seed)))
         keras.backend.clear_session()
     return found
 
 
+def _folder(output: Path, name: str, seed: int) -> Path:
+    return Path(output) / name / f"seed_{seed}"
+
+
 def _run(config: Config, task: Task, folder: Path) -> dict:
-    refuse_other_run(folder, task.identity, resolved(config))
     model, kept = folder / MODEL, folder / FILE
     measured = {"validation": task.validation_sha256, "dataset": task.dataset}
     if kept.is_file() and model.is_file():

@@ -5,14 +5,15 @@ import json
 import statistics
 from pathlib import Path
 
-from flpn_tf.charts import any_text, needs_matplotlib, new_figure, png
+from flpn_tf.charts import needs_matplotlib, new_figure, png
 from flpn_tf.data.sources import locate
 from flpn_tf.errors import InputError, printable
+from flpn_tf.evaluation.evaluate import MEASURES
 from flpn_tf.models.catalogue import build_rows, render
 from flpn_tf.plain_table import columns
 from flpn_tf.runtime import files
 from flpn_tf.training.config_file import load_config
-from flpn_tf.training.search import SearchList, open_task, train_all
+from flpn_tf.training.search import SearchList, Task, open_task, train_all
 
 LISTS = Path(__file__).parent / "searches"
 
@@ -34,9 +35,10 @@ def run(
         epochs: of each run; None trains nothing.
         data, validation, dataset: of `open_task`, needed to train.
         output: folder of the runs.
-        json_to: file for the rows, or `files.STANDARD_OUTPUT`, which leaves out the tables: those of
-            `build_row`, and "trained": None or {"params", "macs", "metrics" (of each seed), "metric", "mean",
-            "spread", "difference" (to the first network), "beyond_spread"}.
+        json_to: file for {"list", "task", "networks"}, or `files.STANDARD_OUTPUT`: no tables then.
+            "task" is None or {"people", "data", "validation_sha256", "dataset", "measure", "seeds", "train"
+            (the config)}. Each network is a `build_row` with "trained": None or {"params", "macs", "metrics"
+            (of each seed), "metric", "mean", "spread", "difference" (to the first network), "beyond_spread"}.
         plot: picture of metric against multiply-adds.
 
     Raises:
@@ -64,12 +66,12 @@ def run(
         found = train_all(chosen, task, output)
         rows = compared([row | {"trained": found[row["name"]]} for row in rows], task.metric)
         if json_to != files.STANDARD_OUTPUT:
-            print("", *table(rows, chosen), sep="\n")
+            print("", *table(rows, chosen), f"{task.metric}: {MEASURES[task.dataset]}.", sep="\n")
     if json_to is not None:
-        files.write_json(json_to, json.dumps(rows, indent=1) + "\n")
+        result = {"list": path.stem, "task": None if task is None else _facts(task, chosen), "networks": rows}
+        files.write_json(json_to, json.dumps(result, indent=1) + "\n")
     if plot is not None:
-        with any_text():
-            files.write_atomically(plot, _pareto(rows))
+        files.write_atomically(plot, _pareto(rows))
 
 
 def _path(list_name: str) -> Path:
@@ -78,6 +80,12 @@ def _path(list_name: str) -> Path:
     if not path.is_file():
         raise InputError(f"{list_name}: there is no such list; give a .yaml, or one of {', '.join(shipped)}")
     return path
+
+
+def _facts(task: Task, chosen: SearchList) -> dict:
+    facts = {"people": task.people, "data": task.identity, "validation_sha256": task.validation_sha256}
+    facts |= {"dataset": task.dataset, "measure": MEASURES[task.dataset], "seeds": chosen.seeds}
+    return facts | {"train": dataclasses.asdict(chosen.train)}
 
 
 def _check_outputs(given: list[Path], json_to: str | None, plot: Path | None) -> None:
@@ -126,7 +134,7 @@ def table(rows: list[dict], chosen: SearchList) -> list[str]:
         lines.append((row["name"], *size, *values, f"{trained['mean']:.2f}", *difference))
     model, schedule = chosen.train.model, chosen.train.schedule
     size = "x".join(map(str, model.image_size))
-    about = f"Width {model.width}, {size}, {schedule.epochs} epochs; {metric}: mean of the seeds."
+    about = f"Width {model.width}, {size}, epochs: {schedule.epochs}. {metric}: mean of the seeds."
     return [*columns(lines, left=(0, -1)), "", f"{about} Difference: to {printable(rows[0]['name'])}."]
 
 
@@ -145,10 +153,12 @@ def _pareto(rows: list[dict]) -> bytes:
         if mean > best:
             best = mean
             front.append((macs, mean))
-    panel.plot(*zip(*front, strict=True), drawstyle="steps-post", color="#e45756", label="Pareto front")
-    panel.set(xscale="log", xlabel="multiply-adds of the trained network, M (macs)")
+    if len(front) > 1:
+        panel.plot(*zip(*front, strict=True), drawstyle="steps-post", color="#e45756", label="Pareto front")
+        panel.legend(frameon=False)
+    panel.margins(x=0.25)
+    panel.set_xlabel("multiply-adds of the trained network, M (macs)")
     panel.set_ylabel(f"{rows[0]['trained']['metric']}, mean and range of the seeds")
     panel.grid(which="both", color="#e6e6e6", linewidth=0.6)
     panel.set_axisbelow(True)
-    panel.legend(frameon=False)
     return png(figure)

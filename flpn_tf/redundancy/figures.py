@@ -6,7 +6,7 @@ import numpy as np
 from flpn_tf.charts import any_text, new_figure, png
 from flpn_tf.redundancy.likeness import Likeness
 from flpn_tf.redundancy.ssim import scaled
-from flpn_tf.redundancy.summary import BINS
+from flpn_tf.redundancy.summary import BINS, ratio_in_words
 from flpn_tf.redundancy.taps import tapped
 
 FILES = ("similarity.png", "histogram.png", "maps.png")
@@ -52,7 +52,7 @@ def _matrices(last: list[Likeness]):
         panel.set_title(f"{one.layer}: {which} maps, {one.size[0]}×{one.size[1]}", fontsize=8)
         panel.set(xticks=[], yticks=[])
     figure.colorbar(image, ax=list(panels.flat[: len(last)]), label="SSIM", shrink=0.8)
-    figure.suptitle("Similarity of the maps of each stage's last block, alike ones side by side", fontsize=10)
+    figure.suptitle("SSIM, last layer of each stage, alike maps together", fontsize=9)
     return figure
 
 
@@ -77,7 +77,7 @@ def _histograms(summary: dict):
         shares = 100 * np.array(entry["similarity"]["histogram"])
         panel.bar(edges[:-1], shares, 1 / BINS, align="edge", color="#4c78a8")
         panel.axvline(entry["similarity"]["mean"], color="#e45756", linewidth=1)
-        told = f"distinct {100 * entry['intrinsic']:.0f} %, t = {entry['ratio']}"
+        told = f"distinct {100 * entry['intrinsic']:.0f} %, t = {ratio_in_words(entry)}"
         panel.set_title(f"{entry['stage']}\n{told}", fontsize=8)
         panel.set(yscale="log", ylim=(_TICKS[0], _TICKS[-1]), xlim=(0, 1))
         panel.set_yticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
@@ -103,13 +103,14 @@ def _maps(last: list[Likeness], model, crop: np.ndarray, layers: str):
         for panel in row[1 + 2 * len(pairs) :]:
             panel.remove()
         for place, (first, second) in enumerate(pairs):
+            similarity = one.similarity[np.searchsorted(one.rows, first), second]
             for panel, channel in zip(row[1 + 2 * place :], (first, second), strict=False):
+                panel.set_xlabel(f"pair {place + 1}: {similarity:.2f}", fontsize=7)
                 panel.imshow(values[0, ..., channel], vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
                 panel.set_title(f"map {channel}", fontsize=7)
-            similarity = one.similarity[np.searchsorted(one.rows, first), second]
-            row[1 + 2 * place].set_xlabel(f"SSIM {similarity:.2f}", fontsize=7)
     figure.suptitle(
-        "Each stage's most alike pairs of maps, of one crop; SSIM is the mean of all", fontsize=10
+        "Most alike pairs of maps, last layer of each stage, on one crop; SSIM: mean of all crops",
+        fontsize=9,
     )
     return figure
 

@@ -65,9 +65,14 @@ def run(
     _check_outputs([model, annotations], json_to, config, figures)
     network = open_model(model, random_weights, seed)
     stages = list(dict.fromkeys(tapped(network, layers)[1].values()))
-    if config is not None and len(stages) != len(RATIOS):
-        raise InputError(f"--config needs {len(RATIOS)} stages, as FLPN has. Received: {', '.join(stages)}")
+    if config is not None and not (isinstance(network, FLPN) and len(stages) == len(RATIOS)):
+        raise InputError(
+            f"--config is of an FLPN's {len(RATIOS)} stages. Received: {type(network).__name__}, "
+            f"{', '.join(stages)}"
+        )
     source = read_people(annotations, images, split)
+    if len(source) < people:
+        raise InputError(f"{annotations}: has {len(source)} people; lower --people. Received: {people}")
     height, width = _size(network)
     padding = network.pose_spec().padding if isinstance(network, PoseNetwork) else PADDING
     crops = sample_crops(source.records, people, height, width, padding, seed)
@@ -101,7 +106,7 @@ def run(
     if json_to is not None:
         files.write_json(json_to, json.dumps(result, indent=1) + "\n")
     if json_to != files.STANDARD_OUTPUT:
-        print(table(summary, rule))
+        print(_about(result), table(summary, rule), sep="\n")
 
 
 def open_model(model, random_weights: bool, seed: int = 0) -> keras.Model:
@@ -118,6 +123,11 @@ def open_model(model, random_weights: bool, seed: int = 0) -> keras.Model:
                 f"{model}: is an architecture without weights; give a .keras file, or --random-weights"
             )
         return build.network(**build.arguments)
+    if not Path(model).is_file():
+        raise InputError(
+            f"{model}: there is no such file; give a .keras model, or a name of flpn models with "
+            "--random-weights"
+        )
     network = load_network(model, kinds=(keras.Model,))
     return type(network).from_config(network.get_config()) if random_weights else network
 
@@ -159,15 +169,23 @@ def _check_outputs(given: list, json_to, config, figures) -> None:
         files.check_apart(output, [*given, *outputs[:place]])
 
 
-def _fragment(network: keras.Model, result: dict) -> str:
+def _about(result: dict) -> str:
+    weights = "untrained, " if result["random_weights"] else ""
+    place = f"{result['people']} people of {result['data']}, seed {result['seed']}"
+    return printable(f"{result['model']}, {weights}{place}, SSIM from {result['threshold']} on is alike")
+
+
+def _fragment(network: FLPN, result: dict) -> str:
     values = {"ratios": [entry["ratio"] for entry in result["stages"]]}
-    if isinstance(network, FLPN):
-        values |= {"depth": network.depth, "width": network.width, "image_size": list(network.image_size)}
-        values |= {"stem": network.stem, "head_filters": network.head_filters}
-        values |= {"head_grouped": network.head_grouped}
-        if network.block == "smart":
-            values |= {"global_context": network.global_context}
-    source = f"# Ratios by flpn ratios: {result['model']} on {result['people']} people of {result['data']}"
-    return f"{printable(source)}, SSIM {result['threshold']}.\n" + yaml.safe_dump(
-        {"model": values}, sort_keys=False, default_flow_style=None
-    )
+    values |= {"depth": network.depth, "width": network.width, "image_size": list(network.image_size)}
+    values |= {"stem": network.stem, "head_filters": network.head_filters}
+    values |= {"head_grouped": network.head_grouped}
+    lines = [f"# flpn ratios: {_about(result)}."]
+    if network.block == "smart":
+        values |= {"global_context": network.global_context}
+    else:
+        lines.append(f"# Smart blocks in place of its {network.block} ones.")
+    if unfit := [entry["stage"] for entry in result["stages"] if not entry["fits"]]:
+        lines.append(f"# More maps are distinct than the smallest ratio leaves in {', '.join(unfit)}.")
+    text = yaml.safe_dump({"model": values}, sort_keys=False, default_flow_style=None)
+    return "\n".join([*lines, text])

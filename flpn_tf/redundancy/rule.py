@@ -26,19 +26,28 @@ class Rule:
         if not 0 < self.threshold <= 1:
             raise InputError(f"threshold must be above 0 and at most 1. Received: {self.threshold}")
         if not self.ratios or list(self.ratios) != sorted(set(self.ratios)) or self.ratios[0] < 1:
-            raise InputError(f"ratios must be rising numbers of 1 or more. Received: {list(self.ratios)}")
+            raise InputError(
+                f"the ratios to choose from must rise, from 1 or more. Received: {list(self.ratios)}"
+            )
 
     def ratio(self, share: float) -> int:
         """The largest t whose intrinsic maps, 1/t of all, are no fewer than the distinct ones.
 
-        The smallest where even that leaves too few.
+        The smallest where none `fits`.
 
         Args:
             share: of distinct maps, as `intrinsic_share` says.
         """
-        # A share such as 1/16 comes as a sum of many parts.
-        fitting = [ratio for ratio in self.ratios if ratio * share <= 1 + 1e-9]
-        return fitting[-1] if fitting else self.ratios[0]
+        return max((ratio for ratio in self.ratios if _fits(ratio, share)), default=self.ratios[0])
+
+    def fits(self, share: float) -> bool:
+        """Whether any ratio leaves as many intrinsic maps as there are distinct ones."""
+        return _fits(self.ratios[0], share)
+
+
+def _fits(ratio: int, share: float) -> bool:
+    # A share such as 1/16 comes as a sum of many parts.
+    return ratio * share <= 1 + 1e-9
 
 
 def alike(similarity: np.ndarray, rows: np.ndarray, threshold: float) -> np.ndarray:

@@ -17,9 +17,10 @@ def summarise(found: list[Likeness], rule: Rule) -> dict:
     An entry has "channels", "constant", "similarity" (of pairs: mean, median, p90, p99, max, and "histogram",
     the shares of `BINS` equal parts of 0–1), "alike" (share of maps that another one is like), "intrinsic"
     (share of distinct maps, see `intrinsic_share`), "intrinsic_error" (its standard error where only some
-    maps were compared with all, else 0), "intrinsic_at" (it at other thresholds) and "ratio" (t). A layer's
-    also has "layer", "stage", "height", "width", "filter_size", "pairs" and "sampled"; a stage's "layers",
-    their number; its shares are means over all of its maps.
+    maps were compared with all, else 0), "intrinsic_at" (it at other thresholds), "ratio" (t) and "fits"
+    (whether t leaves as many intrinsic maps as are distinct). A layer's also has "layer", "stage", "height",
+    "width", "filter_size", "pairs" and "sampled"; a stage's "layers", their number; its shares are means
+    over all of its maps.
     """
     layers = [_layer(one, rule) for one in found]
     stages = []
@@ -70,6 +71,7 @@ def _entry(members: list[Likeness], rule: Rule) -> dict:
         "intrinsic_at": {str(threshold): intrinsic(threshold) for threshold in THRESHOLDS},
         "intrinsic_error": float(np.sqrt(((channels / channels.sum() * errors) ** 2).sum())),
         "ratio": rule.ratio(share),
+        "fits": rule.fits(share),
     }
 
 
@@ -86,20 +88,32 @@ def table(summary: dict, rule: Rule) -> str:
     for stage in summary["stages"]:
         lines.append(_line(stage["stage"], stage))
         members = [layer for layer in summary["layers"] if layer["stage"] == stage["stage"]]
+        if [member["layer"] for member in members] == [stage["stage"]]:
+            continue
         lines += [_line(f"  {layer['layer']}", layer) for layer in members]
-    return "\n".join([*columns(lines), "", _LEGEND.format(rule.threshold), *_notes(summary)])
+    return "\n".join([*columns(lines), "", _LEGEND.format(rule.threshold), *_notes(summary, rule)])
 
 
 def _line(name: str, entry: dict) -> tuple[str, ...]:
     similarity = (f"{entry['similarity'][key]:.3f}" for key in ("mean", "median", "p90"))
-    shares = (f"{100 * entry[key]:.1f} %" for key in ("alike", "intrinsic"))
-    return printable(name), str(entry["channels"]), *similarity, *shares, str(entry["ratio"])
+    error = f" ± {100 * entry['intrinsic_error']:.1f}" if entry["intrinsic_error"] else ""
+    shares = f"{100 * entry['alike']:.1f} %", f"{100 * entry['intrinsic']:.1f}{error} %"
+    return printable(name), str(entry["channels"]), *similarity, *shares, ratio_in_words(entry)
 
 
-def _notes(summary: dict) -> list[str]:
+def ratio_in_words(entry: dict) -> str:
+    """t, with a star where none fits."""
+    return f"{entry['ratio']}" if entry["fits"] else f"{entry['ratio']}*"
+
+
+def _notes(summary: dict, rule: Rule) -> list[str]:
     notes = []
-    if sampled := [layer["layer"] for layer in summary["layers"] if layer["sampled"]]:
-        notes.append(f"Only some maps were compared with all others in {', '.join(sampled)}; see --pairs.")
+    if not all(entry["fits"] for part in ("layers", "stages") for entry in summary[part]):
+        notes.append(
+            f"*: t = {rule.ratios[0]} is the smallest to choose from; more maps than it leaves are distinct."
+        )
+    if sampled := sum(layer["sampled"] for layer in summary["layers"]):
+        notes.append(f"±: in {sampled} layers only some maps were compared with all others; see --pairs.")
     if constant := [
         f"{layer['layer']} {layer['constant']}" for layer in summary["layers"] if layer["constant"]
     ]:
@@ -112,4 +126,4 @@ def _notes(summary: dict) -> list[str]:
 
 _LEGEND = """\
 SSIM of pairs of maps, negative values taken for 0. alike: maps that another one is like, from SSIM {} on.
-distinct: k maps that are all alike count as one. t: the ratio that leaves as many intrinsic maps."""
+distinct: k maps that are all alike count as one. t: the largest ratio that leaves as many intrinsic maps."""

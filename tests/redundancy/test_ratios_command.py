@@ -46,7 +46,9 @@ def test_table_and_json(small, people, tmp_path, monkeypatch, capsys):
     out = tmp_path / "found.json"
     assert exit_code(monkeypatch, "ratios", small, people, *SMALL, "--json", out) == 0
     said = capsys.readouterr()
-    assert [line.split()[0] for line in said.out.splitlines()[1:3]] == ["block", "block"]
+    assert said.out.startswith("small.keras, 6 people of people/annotations.json, seed 0, SSIM from 0.8 on")
+    lines = said.out.splitlines()
+    assert (lines[2].split()[:2], lines[3]) == (["block", "128"], "")  # the stage alone: it is one layer
     assert "6/6 crops" in said.err
     found = json.loads(out.read_text())
     assert (found["model"], found["people"], found["threshold"]) == ("small.keras", 6, 0.8)
@@ -94,6 +96,7 @@ def test_the_config_is_one_that_training_takes(four_stages, people, tmp_path, mo
     assert list(model.ratios) == [stage["ratio"] for stage in stages]
     assert 16 in model.ratios  # so alike do so low a threshold make them
     assert (model.width, model.image_size, model.head_filters) == (0.125, (96, 96), 32)
+    assert "# Smart blocks in place of its standard ones." in out.read_text()
     network = build_model(model, synthetic_people.SKELETON)
     assert (network.block, network.ratios) == ("smart", model.ratios)
 
@@ -174,12 +177,18 @@ def test_any_keras_model_with_named_stages(people, tmp_path, monkeypatch, capsys
         (("missing.keras", "DATA"), "missing.keras: there is no such file"),
         (("flpn50-standard", "DATA"), "flpn50-standard: is an architecture without weights"),
         (("MODEL", "missing"), "missing: a data set is a folder with"),
-        (("MODEL", "DATA", "--people", "9", "--layers", "block"), "9 people are needed; .* Received: 8"),
+        (
+            ("MODEL", "DATA", "--people", "9", "--layers", "block"),
+            "8 people; lower --people. Received: 9",
+        ),
         (("MODEL", "DATA", "--people", "0"), "must be 1 or more"),
         (("MODEL", "DATA", "--threshold", "2"), "threshold must be above 0 and at most 1. Received: 2"),
         (("MODEL", "DATA", "--choose", "2,x"), "whole numbers between commas. Received: 2,x"),
         (("MODEL", "DATA"), "no layer's name matches.*--layers.*Received: "),
-        (("MODEL", "DATA", *SMALL, "--config", "found.yaml"), "--config needs 4 stages.*Received: block"),
+        (
+            ("MODEL", "DATA", *SMALL, "--config", "found.yaml"),
+            "FLPN's 4 stages. Received: SmallN",
+        ),
         (("MODEL", "DATA", *SMALL, "--config", "found.txt"), "must end in .yaml"),
         (("MODEL", "DATA", *SMALL, "--json", "MODEL"), "would overwrite"),
         (("MODEL", "DATA", *SMALL, "--figures", "MODEL"), "--figures must be a folder"),

@@ -33,7 +33,8 @@ def test_groups_of_the_same_maps_count_once_each(sizes, random):
 def test_the_ratio_leaves_as_many_intrinsic_maps_as_there_are_distinct_ones(sizes, ratio):
     share = intrinsic_share(alike(groups(sizes), np.arange(sum(sizes)), 0.8))
     assert Rule().ratio(share) == ratio
-    assert share <= 1 / ratio + 1e-9 or ratio == 2
+    assert Rule().fits(share) == (share <= 1 / ratio + 1e-9)
+    assert Rule().fits(share) or ratio == 2
 
 
 def test_a_sample_of_maps_estimates_the_share():

@@ -102,7 +102,9 @@ def test_sizes_beside_the_papers(tmp_path, monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert re.search(r"flpn50-standard +23,546,529 .* 3\.9537 .* 23\.5465 M +3\.9537 G thop", lines[1])
     assert lines[2].startswith("flpn50-16-16-2-2")
-    standard, pair = json.loads(out.read_text())
+    found = json.loads(out.read_text())
+    assert (found["list"], found["task"]) == ("one", None)
+    standard, pair = found["networks"]
     assert standard["paper"]["reproduced"]
     assert (pair["paper"], pair["trained"]) == (None, None)
     # More of the first two stages' maps are cheap.
@@ -128,7 +130,10 @@ def test_each_network_is_trained_with_each_seed(chosen, data, tmp_path, small, m
             assert (folder / "model.keras").is_file()
     assert [configs[name, 0].model.global_context for name in TWO["networks"]] == [None, False]
     found = json.loads(rows.read_text())
-    for row in found:
+    task = found["task"]
+    assert (task["people"], task["dataset"], task["seeds"]) == (8, "coco", [0, 3])
+    assert task["train"]["schedule"]["epochs"] == 2
+    for row in found["networks"]:
         values = [metrics["AP"] for metrics in row["trained"]["metrics"]]
         assert row["trained"]["mean"] == pytest.approx(sum(values) / 2)
         assert row["trained"]["spread"] == pytest.approx(max(values) - min(values))
@@ -164,6 +169,14 @@ def test_an_interrupted_search_goes_on(data, chosen, tmp_path, small, monkeypatc
     found = train_all(chosen, open_task(data, data), tmp_path / "runs")
     assert done == [1, 2]
     assert len(found["flpn50"]["metrics"]) == 2
+
+
+def test_a_schedule_that_does_not_fit_is_known_before_anything_is_built(data, chosen, tmp_path, small):
+    text = chosen.read_text().replace("schedule: cosine", "schedule: cosine\n    warmup_steps: 100")
+    chosen.write_text(text)
+    with pytest.raises(InputError, match="warmup_steps must be below"):
+        train_all(load_config(chosen, kind=SearchList), open_task(data, data), tmp_path)
+    assert small == []
 
 
 def test_what_was_measured_is_of_the_model_that_is_there(data, chosen, tmp_path, small, monkeypatch):
