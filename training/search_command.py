@@ -71,7 +71,7 @@ def run(
         result = {"list": path.stem, "task": None if task is None else _facts(task, chosen), "networks": rows}
         files.write_json(json_to, json.dumps(result, indent=1) + "\n")
     if plot is not None:
-        files.write_atomically(plot, _pareto(rows))
+        files.write_atomically(plot, _pareto(rows, MEASURES[task.dataset]))
 
 
 def _path(list_name: str) -> Path:
@@ -138,27 +138,31 @@ def table(rows: list[dict], chosen: SearchList) -> list[str]:
     return [*columns(lines, left=(0, -1)), "", f"{about} Difference: to {printable(rows[0]['name'])}."]
 
 
-def _pareto(rows: list[dict]) -> bytes:
-    figure = new_figure(7.5, 5)
+def _pareto(rows: list[dict], measure: str) -> bytes:
+    from matplotlib import colormaps
+
+    figure = new_figure(9, 5)
     panel = figure.subplots()
     front, best = [], float("-inf")
-    for row in sorted(rows, key=lambda row: (row["trained"]["macs"], -row["trained"]["mean"])):
-        trained = row["trained"]
-        macs, mean = trained["macs"] / 1e6, trained["mean"]
-        values = [metrics[trained["metric"]] for metrics in trained["metrics"]]
-        panel.plot([macs, macs], [min(values), max(values)], color="#9a9a9a", linewidth=1.2)
-        panel.plot([macs] * len(values), values, "_", color="#9a9a9a")
-        panel.plot(macs, mean, "o", color="#4c78a8")
-        panel.annotate(row["name"], (macs, mean), (6, 4), textcoords="offset points", fontsize=8)
-        if mean > best:
-            best = mean
-            front.append((macs, mean))
+    colours = colormaps["tab10" if len(rows) <= 10 else "turbo"].resampled(max(len(rows), 10))
+    for place, row in enumerate(rows):
+        trained, colour = row["trained"], colours(place)
+        macs, values = trained["macs"] / 1e6, [metrics[trained["metric"]] for metrics in trained["metrics"]]
+        panel.plot([macs] * len(values), values, "_-", color=colour, linewidth=1.2)
+        panel.plot(macs, trained["mean"], "o", color=colour, label=row["name"])
+    for trained in sorted(
+        (row["trained"] for row in rows), key=lambda found: (found["macs"], -found["mean"])
+    ):
+        if trained["mean"] > best:
+            best = trained["mean"]
+            front.append((trained["macs"] / 1e6, best))
     if len(front) > 1:
-        panel.plot(*zip(*front, strict=True), drawstyle="steps-post", color="#e45756", label="Pareto front")
-        panel.legend(frameon=False)
-    panel.margins(x=0.25)
+        options = {"drawstyle": "steps-post", "color": "black", "linestyle": ":", "linewidth": 1}
+        panel.plot(*zip(*front, strict=True), **options, label="Pareto front of the means")
+    figure.legend(frameon=False, loc="outside right upper", fontsize=8)
+    panel.set_title(measure, fontsize=9)
     panel.set_xlabel("multiply-adds of the trained network, M (macs)")
-    panel.set_ylabel(f"{rows[0]['trained']['metric']}, mean and range of the seeds")
+    panel.set_ylabel(f"{rows[0]['trained']['metric']}: seeds (lines) and their mean (dots)")
     panel.grid(which="both", color="#e6e6e6", linewidth=0.6)
     panel.set_axisbelow(True)
     return png(figure)
