@@ -7,7 +7,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
 from flpn_tf.codec import HeatmapCodec
-from flpn_tf.convert.device_decode import decode
+from flpn_tf.convert.graph_decode import decode
 
 SIGNATURE = "keypoints"
 

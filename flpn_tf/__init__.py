@@ -1,6 +1,6 @@
 """flpn_tf: human poses on phones; train, check, compress and ship them.
 
-Importing this package imports neither TensorFlow nor Keras: `FLPN`, `PoseEstimator` and `Skeleton`
+Importing this package imports neither TensorFlow nor Keras: `FLPN`, the estimators and `Skeleton`
 are fetched when first used, and the Keras classes are registered as soon as Keras is imported.
 """
 
@@ -13,10 +13,11 @@ __version__ = "0.1.0"
 _HOME = {
     "FLPN": "flpn_tf.models",
     "PoseEstimator": "flpn_tf.runtime.estimator",
+    "RemoteEstimator": "flpn_tf.runtime.remote",
     "Skeleton": "flpn_tf.skeleton",
 }
 
-__all__ = ["FLPN", "PoseEstimator", "Skeleton", "__version__"]
+__all__ = ["FLPN", "PoseEstimator", "RemoteEstimator", "Skeleton", "__version__"]
 
 
 def __getattr__(name):

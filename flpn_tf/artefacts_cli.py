@@ -47,14 +47,23 @@ def convert(
 
 def export(
     model: Annotated[Path, typer.Argument(help=".keras model.")],
-    out: Annotated[Path, typer.Argument(help="The SavedModel folder to make.")],
+    out: Annotated[
+        Path, typer.Argument(help="The model's folder, whose name is the model's; versions go into it.")
+    ],
+    version: Annotated[
+        int | None, typer.Option(help="Its number; default: one more than the highest in OUT.")
+    ] = None,
+    flip: Annotated[
+        bool,
+        typer.Option("--flip/--no-flip", help="Average with the mirrored crop before keypoints are read."),
+    ] = False,
 ) -> None:
-    """Export a SavedModel: image (B, H, W, 3) uint8 → heatmaps."""
+    """Export a SavedModel for TensorFlow Serving: JPEG and boxes → keypoints, crops → keypoints, heatmaps."""
     needs_tensorflow(as_backend=True)
-    from flpn_tf.convert.saved_model import export_saved_model
+    from flpn_tf.convert.serving.export import export
     from flpn_tf.models.load import load_network
 
-    print(export_saved_model(load_network(model), out))
+    print(export(load_network(model), out, version, flip))
 
 
 def benchmark(

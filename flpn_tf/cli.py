@@ -9,7 +9,7 @@ import typer
 
 from flpn_tf.artefacts_cli import add_commands
 from flpn_tf.data.data_cli import app as data_app
-from flpn_tf.errors import GateError, InputError, printable
+from flpn_tf.errors import GateError, InputError, RemoteError, printable
 from flpn_tf.frameworks import needs_keras, needs_tensorflow
 from flpn_tf.ratios_cli import ratios
 
@@ -50,7 +50,9 @@ def pose(
         Path | None,
         typer.Option(help="Json: list of [x, y, w, h] for one photo, or an object photo name → list."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Path, preset or alias; default flpn-mobile.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Path, preset, alias or a server's URL; default flpn-mobile.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Overlay picture, .png or .jpg; one photo only.")] = None,
     json: Annotated[
         str | None, typer.Option(help="File, or - for standard output (the default without --out).")
@@ -211,7 +213,8 @@ def main() -> None:
     """Console script `flpn`.
 
     Exits with 0, 2 for bad input or a file that the system refuses to read or write, 3 for a refused gate,
-    130 if interrupted, 141 without a word if the reader of standard output has gone (`flpn … | head`).
+    4 for a server that gives no answer, 130 if interrupted, 141 without a word if the reader of standard
+    output has gone (`flpn … | head`).
     """
     if sys.stderr is None:  # closed by `2>&-`; without it `print` would write notices to standard output
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
@@ -220,7 +223,7 @@ def main() -> None:
             app()
         finally:
             _flush_stdout()
-    except (InputError, GateError, OSError) as error:
+    except (InputError, GateError, RemoteError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             sys.exit(_READER_GONE)
         print(f"flpn: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)

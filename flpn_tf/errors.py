@@ -17,6 +17,12 @@ class GateError(RuntimeError):
     exit_code = 3
 
 
+class RemoteError(RuntimeError):
+    """A server gave no answer, or one of no use. The command line prints it on stderr and exits with 4."""
+
+    exit_code = 4
+
+
 def printable(text: str) -> str:
     """The text with what a terminal would obey, such as a file's name may hold, escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 from flpn_tf.errors import InputError
@@ -15,6 +16,8 @@ ALIASES = {
     "flpn-mobile": "flpn_mobile_people_192x160",
 }
 DEFAULT_MODEL = "flpn-mobile"
+
+SAVED_MODEL = "saved_model.pb"  # the file that makes a folder one
 
 
 def assets_folder() -> Path:
@@ -32,12 +35,19 @@ def shipped_models() -> list[str]:
     return sorted(path.stem for path in assets_folder().glob("*.tflite"))
 
 
+def versions_in(folder: str | Path) -> dict[int, Path]:
+    """The versions in a model's folder as TensorFlow Serving has it, by number; empty where it is none."""
+    if not os.path.isdir(folder):  # noqa: PTH112, `Path.is_dir` raises for a name too long
+        return {}
+    return {int(path.name): path for path in Path(folder).iterdir() if re.fullmatch("[0-9]+", path.name)}
+
+
 def resolve_model(name: str | Path) -> Path:
     """The model file or folder that MODEL means.
 
     Args:
         name: an existing path, an artefact (``<preset>_<format>``), a preset, or an alias; the last two mean
-            the preset's float16 artefact.
+            the preset's float16 artefact. A folder of `flpn export` stands for its newest version.
 
     Raises:
         InputError: none of these, with the nearest names; a preset without shipped weights; or a folder that
@@ -45,8 +55,12 @@ def resolve_model(name: str | Path) -> Path:
     """
     path = Path(name)
     # `Path("")` is the folder one is in; `Path.is_file` raises for a name too long.
-    if str(name) and any(map(os.path.isfile, (path, path / "saved_model.pb"))):
+    if str(name) and any(map(os.path.isfile, (path, path / SAVED_MODEL))):
         return path
+    if str(name) and (versions := versions_in(path)):
+        newest = versions[max(versions)]
+        if os.path.isfile(newest / SAVED_MODEL):  # noqa: PTH113
+            return newest
     shipped = shipped_models()
     preset = ALIASES.get(str(name), str(name))
     for stem in (preset, f"{preset}_{DEFAULT_FORMAT}"):
@@ -57,7 +71,7 @@ def resolve_model(name: str | Path) -> Path:
             f"The folder is a training run; give {path / 'model.keras'}. Received: {str(name)!r}"
         )
     if str(name) and os.path.isdir(path):  # noqa: PTH112
-        raise InputError(f"The folder is no SavedModel: it has no saved_model.pb. Received: {str(name)!r}")
+        raise InputError(f"The folder is no SavedModel: it has no {SAVED_MODEL}. Received: {str(name)!r}")
     known = [alias for alias, of in ALIASES.items() if f"{of}_{DEFAULT_FORMAT}" in shipped] + shipped
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known or ["none"]
     if preset in ALIASES.values():

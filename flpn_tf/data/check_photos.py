@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flpn_tf.data.findings import BadEntry, Findings
-from flpn_tf.data.photo_header import PhotoHeader, check_pixels, header_of
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.images import read_image, read_intact_image
 from flpn_tf.runtime.native_stderr import capture_native_stderr
+from flpn_tf.runtime.photo_header import PhotoHeader, check_pixels, header_of
 
 _BATCH = 64  # photos between two reports of progress
 _MOST_THREADS = 8  # each may hold a decoded photo of 192 MB

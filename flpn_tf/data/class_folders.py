@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from flpn_tf.data.photo_header import MAX_PIXELS
 from flpn_tf.data.photo_tf import decode_upright
 from flpn_tf.data.streams import shuffled
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import PICTURE_SUFFIXES
+from flpn_tf.runtime.photo_header import MAX_PIXELS
 
 # Keep the random numbers of the order apart from those of the augmentation.
 _ORDER, _AUGMENTATION = 0xC1A55, 2

@@ -24,11 +24,11 @@ from flpn_tf.data.augment import Augmentation
 from flpn_tf.data.augment_batch import DRAWS
 from flpn_tf.data.entries import Entries, Order, other_size, raw_entries
 from flpn_tf.data.manifest import PreparedPeople, damaged_shard
-from flpn_tf.data.photo_header import check_pixels, read_header
 from flpn_tf.data.records import People
 from flpn_tf.data.tfrecord import prepared_entries
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.images import decode_image
+from flpn_tf.runtime.photo_header import check_pixels, read_header
 
 _THREADS = min(32, os.cpu_count() or 1)
 _AHEAD = 4  # batches

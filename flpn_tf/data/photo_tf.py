@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from flpn_tf.data.geometry_batch import invert_affine
-from flpn_tf.data.photo_header import MAX_PIXELS
+from flpn_tf.runtime.photo_header import MAX_PIXELS
 
 _HEADER = 65536  # bytes; an EXIF block comes before the pixels, and is sought in this much
 _ORIENTATION_TAG = 0x0112

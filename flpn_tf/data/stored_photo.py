@@ -12,10 +12,10 @@ import numpy as np
 from flpn_tf.data.augment import Augmentation
 from flpn_tf.data.findings import BadEntry
 from flpn_tf.data.half_body import HALF_BODY_AT_LEAST, HALF_BODY_EXTENT, HALF_BODY_MORE_THAN
-from flpn_tf.data.photo_header import PhotoHeader, check_pixels, read_header
 from flpn_tf.data.records import PersonRecord
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.images import decode_image, refused_damage
+from flpn_tf.runtime.photo_header import PhotoHeader, check_pixels, read_header
 
 _BORDER = 2  # photo pixels around the part, for the bilinear neighbours
 _LONGEST_SIDE = 65500  # that JPEG encoders write

@@ -75,20 +75,10 @@ class PoseEstimator:
         height, width = image.shape[:2]
         if boxes is not None:
             boxes = check_boxes(boxes, height, width, name)
-            return self._estimate(image, boxes, _check_scores(box_scores, len(boxes), name), flip_test)
+            return self._estimate(image, boxes, check_scores(box_scores, len(boxes), name), flip_test)
         if box_scores is not None:
             raise InputError(f"{name}: box_scores need boxes. Received: boxes=None")
-        print(
-            f"flpn: no box for {name}: the whole frame is taken as one person, then the box around the pose "
-            "found; a box of your own gives a better pose",
-            file=sys.stderr,
-        )
-        frame = np.array([[0.0, 0.0, width, height]])
-        first = self._estimate(image, frame, np.ones(1), flip_test)
-        closer = geometry.keypoints_to_box(first.keypoints[0], KEYPOINT_THRESHOLD, _BOX_MARGIN)
-        if closer is None or not _overlaps(closer, height, width):
-            return first
-        return self._estimate(image, closer[None], np.ones(1), flip_test)
+        return whole_frame(lambda box: self._estimate(image, box, np.ones(1), flip_test), height, width, name)
 
     def _estimate(self, image, boxes: np.ndarray, box_scores: np.ndarray, flip_test: bool) -> Poses:
         keypoints, scores = self.poses(*self.crops(image, boxes), flip_test)
@@ -132,15 +122,41 @@ def decode_poses(
         affines: P of ``(2, 3)``, from image to crop.
 
     Returns:
-        keypoints ``(P, K, 3)`` ``(x, y, score)`` in image pixels, and ``(P,)`` the mean of the scores above
-        `KEYPOINT_THRESHOLD`, 0 where none is.
+        keypoints ``(P, K, 3)`` ``(x, y, score)`` in image pixels, and their `pose_scores`.
     """
     keypoints = codec.decode(heatmaps)
     for person, affine in zip(keypoints, affines, strict=True):
         person[:, :2] = geometry.transform_points(person[:, :2], geometry.invert_affine(affine))
+    return keypoints, pose_scores(keypoints)
+
+
+def pose_scores(keypoints: np.ndarray) -> np.ndarray:
+    """``(P,)`` the mean of the scores above `KEYPOINT_THRESHOLD` of ``(P, K, 3)`` keypoints, 0 where none is."""
     scores = keypoints[..., 2]
     found = scores > KEYPOINT_THRESHOLD
-    return keypoints, (scores * found).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+    return (scores * found).sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+
+
+def whole_frame(estimate, height: int, width: int, name: str) -> Poses:
+    """The pose in a photo without a box: in the frame, then in the box around what was found there.
+
+    Says so on stderr.
+
+    Args:
+        estimate: ``(1, 4)`` boxes → `Poses`.
+        height, width: of the photo.
+        name: what the message calls it.
+    """
+    print(
+        f"flpn: no box for {name}: the whole frame is taken as one person, then the box around the pose "
+        "found; a box of your own gives a better pose",
+        file=sys.stderr,
+    )
+    first = estimate(np.array([[0.0, 0.0, width, height]]))
+    closer = geometry.keypoints_to_box(first.keypoints[0], KEYPOINT_THRESHOLD, _BOX_MARGIN)
+    if closer is None or not _overlaps(closer, height, width):
+        return first
+    return estimate(closer[None])
 
 
 def check_boxes(boxes, height: int, width: int, name: str) -> np.ndarray:
@@ -186,7 +202,12 @@ def _overlaps(box, height: int, width: int) -> bool:
     return x < width and y < height and x + w > 0 and y + h > 0
 
 
-def _check_scores(box_scores, count: int, name: str) -> np.ndarray:
+def check_scores(box_scores, count: int, name: str) -> np.ndarray:
+    """Boxes' scores as ``(count,)`` float64, 1 each where they are None.
+
+    Raises:
+        InputError: another number of them, or one that is not finite.
+    """
     scores = np.ones(count) if box_scores is None else np.asarray(box_scores, dtype=np.float64)
     if scores.shape != (count,) or not np.isfinite(scores).all():
         raise InputError(f"{name}: box_scores must be {count} finite numbers. Received: {box_scores}")

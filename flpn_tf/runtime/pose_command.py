@@ -1,5 +1,6 @@
 """What `flpn pose` does."""
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.images import IMAGE_SUFFIXES, read_intact_image
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
+from flpn_tf.runtime.remote.estimator import RemoteEstimator, is_url
 
 MAX_THREADS = 64
 
@@ -35,7 +37,7 @@ def run(
     Args:
         photos: files, or folders whose images are taken in name order.
         boxes: json file: a list of ``[x, y, w, h]`` for one photo, or an object photo name → such a list.
-        model: path, preset or alias.
+        model: path, preset, alias, or a URL as `RemoteEstimator` takes it.
         out: the overlay picture; one photo only.
         json_to: file, or `files.STANDARD_OUTPUT`, which is also the default where ``out`` is not given.
         decode: rule in place of the model's own.
@@ -55,19 +57,28 @@ def run(
     files.check_json_output(json_to)
     if not 1 <= threads <= MAX_THREADS:
         raise InputError(f"--threads must be 1 to {MAX_THREADS}. Received: {threads}")
-    inputs = [*paths, resolve_model(model)] + ([boxes] if boxes else [])
+    remote = is_url(model)
+    if remote and (flip or decode is not None):
+        raise InputError("--flip and --decode are the server's, set by `flpn export`; leave them out")
+    inputs = [*paths] + ([boxes] if boxes else []) + ([] if remote else [resolve_model(model)])
     for output in (out, json_to):
         if output not in (None, files.STANDARD_OUTPUT):
             files.check_apart(output, inputs)
             inputs.append(output)
     boxes_of = _read_boxes(boxes, several)
     with discard_native_stderr():
-        estimator = PoseEstimator(model, threads=threads, decode=decode)
+        if remote:
+            estimator = RemoteEstimator(model)
+            name, estimate = estimator.name, estimator.estimate
+        else:
+            estimator = PoseEstimator(model, threads=threads, decode=decode)
+            name, estimate = estimator.path.stem, functools.partial(estimator.estimate, flip_test=flip)
     lines = []
     for path in paths:
         image = read_intact_image(path)
-        poses = estimator.estimate(image, boxes_of(path), flip_test=flip, name=str(path))
-        record = json.dumps(_record(path, image, estimator, poses), indent=None if several else 1) + "\n"
+        # A server gets the file as it is.
+        poses = estimate(path if remote else image, boxes_of(path), name=str(path))
+        record = json.dumps(_record(path, image, name, poses), indent=None if several else 1) + "\n"
         if json_to == files.STANDARD_OUTPUT:
             files.write_json(json_to, record)
         lines.append(record)
@@ -127,11 +138,11 @@ def _read_boxes(path: Path | None, several: bool):
     return of
 
 
-def _record(path: Path, image: np.ndarray, estimator: PoseEstimator, poses: Poses) -> dict:
+def _record(path: Path, image: np.ndarray, model: str, poses: Poses) -> dict:
     return {
         "image": str(path),
         "width": image.shape[1],
         "height": image.shape[0],
-        "model": estimator.path.stem,
+        "model": model,
         "people": poses.people(),
     }

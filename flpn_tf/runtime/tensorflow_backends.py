@@ -69,7 +69,9 @@ class KerasBackend:
 
 
 class SavedModelBackend:
-    """Runs a SavedModel folder with ``assets/pose_spec.json`` and the signature image → heatmaps.
+    """Runs a SavedModel folder with ``assets/pose_spec.json`` and a signature image → heatmaps.
+
+    That is the one named `heatmaps`, or `serving_default` where there is none.
 
     Args:
         path: the folder.
@@ -95,12 +97,13 @@ class SavedModelBackend:
         except (ValueError, OSError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"TensorFlow cannot load the SavedModel {path}: {reason}") from error
-        self._signature = self._loaded.signatures.get("serving_default")
+        signatures = self._loaded.signatures
+        self._signature = signatures.get("heatmaps") or signatures.get("serving_default")
         inputs = self._signature.structured_input_signature[1] if self._signature else {}
         if set(inputs) != {"image"} or set(self._signature.structured_outputs) != {"heatmaps"}:
             raise InputError(
-                f"The SavedModel {path} needs the signature serving_default: image → heatmaps. "
-                f"Received: {dict(self._loaded.signatures)}"
+                f"The SavedModel {path} needs the signature heatmaps or serving_default: image → heatmaps. "
+                f"Received: {dict(signatures)}"
             )
         self._dtype = inputs["image"].dtype
         # A signature exported with a fixed batch runs in batches of that size only; 1 is what we export.

@@ -10,8 +10,8 @@ from PIL import Image
 from real_data import real_data
 
 from flpn_tf.data import photo_tf
-from flpn_tf.data.photo_header import read_header
 from flpn_tf.runtime.images import decode_image
+from flpn_tf.runtime.photo_header import read_header
 
 decode = tf.function(photo_tf.decode_upright, input_signature=[tf.TensorSpec((), tf.string)])
 orientation = tf.function(photo_tf.orientation, input_signature=[tf.TensorSpec((), tf.string)])

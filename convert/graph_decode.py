@@ -1,10 +1,11 @@
-"""Heatmaps → keypoints as a TensorFlow graph that a phone's GPU delegate takes whole.
+"""Heatmaps → keypoints as a TensorFlow graph, such that a phone's GPU delegate takes it whole.
 
+    B         crops; 1 for a phone, unknown for a server
     h, w, K   the heatmaps' height, width and joints
-    M         the maps, joints first: (1, K, h, w); a map's column is a channel, so that the tables below are
+    M         the maps, joints first: (B, K, h, w); a map's column is a channel, so that the tables below are
               1×1 convolutions over a one-hot row or column
 
-What `HeatmapCodec.decode` computes for one crop, without ARG_MAX, GATHER, comparisons or a rank above 4:
+What `HeatmapCodec.decode` computes, without ARG_MAX, GATHER, comparisons or a rank above 4:
 zeros become a one-hot by arithmetic, and what the rule reads around a peak (the border included) are tables
 indexed by it. Every constant is a normal number in float16, and no intermediate overflows it for heatmaps
 of magnitude below 1000.
@@ -47,7 +48,7 @@ def _positive(values):
 
 
 def _first_of(values, peak):
-    """One-hot (1, K, 1, n) of the first of n values that equals `peak`, and its index (1, K, 1, 1)."""
+    """One-hot (B, K, 1, n) of the first of n values that equals `peak`, and its index (B, K, 1, 1)."""
     size = values.shape[-1]
     # n - index where the value is the peak, else 0: whole numbers, exact in float16 up to 2048.
     remaining = (1.0 + _sign(values - peak)) * _constant(np.arange(size, 0, -1), values.dtype)
@@ -60,54 +61,55 @@ def _constant(values, dtype):
 
 
 def _look_up(onehot, table):
-    """(1, K, 1, n) one-hot → (1, K, 1, m): the row of `table` (n, m) it points at."""
+    """(B, K, 1, n) one-hot → (B, K, 1, m): the row of `table` (n, m) it points at."""
     return tf.nn.conv2d(onehot, _constant(table[np.newaxis, np.newaxis], onehot.dtype), 1, "VALID")
 
 
 def _choose(onehot, values):
-    """(1, K, 1, n) one-hot → (1, K, 1, 1): the one of n fixed values."""
+    """(B, K, 1, n) one-hot → (B, K, 1, 1): the one of n fixed values."""
     return tf.reduce_sum(onehot * _constant(values, onehot.dtype), axis=3, keepdims=True)
 
 
 def _upright(rows):
-    """(1, K, 1, h) → (1, K, h, 1)."""
-    _, joints, _, height = rows.shape
-    return tf.reshape(rows, (1, joints, height, 1))
+    """(B, K, 1, h) → (B, K, h, 1)."""
+    batch, joints, _, height = rows.shape
+    return tf.reshape(rows, (batch or -1, joints, height, 1))
 
 
 def decode(heatmaps, codec: HeatmapCodec):
     """Finds each map's point by the codec's rule.
 
     Args:
-        heatmaps: (1, h, w, K) tensor, finite, float32 or float16.
+        heatmaps: (B, h, w, K) tensor, B known or not, finite, float32 or float16.
         codec: of these heatmaps.
 
     Returns:
-        (1, K, 3) rows (x, y, score) as `HeatmapCodec.decode` gives them, in crop pixels.
+        (B, K, 3) rows (x, y, score) as `HeatmapCodec.decode` gives them, in crop pixels.
     """
-    _, height, width, joints = heatmaps.shape
+    batch, height, width, joints = heatmaps.shape
+    batch = batch or -1
     maps = tf.transpose(heatmaps, (0, 3, 1, 2))
     row_peaks = tf.reduce_max(maps, axis=3, keepdims=True)
     peak = tf.reduce_max(row_peaks, axis=2, keepdims=True)
-    row, y = _first_of(tf.reshape(row_peaks, (1, joints, 1, height)), peak)
+    row, y = _first_of(tf.reshape(row_peaks, (batch, joints, 1, height)), peak)
     line = tf.reduce_sum(maps * _upright(row), axis=2, keepdims=True)
     column, x = _first_of(line, peak)
     score = tf.nn.relu(peak)
     if codec.decode_rule != "argmax":
         if codec.decode_rule == "quarter":
             pillar = tf.reduce_sum(maps * column, axis=3, keepdims=True)
-            pillar = tf.reshape(pillar, (1, joints, 1, height))
+            pillar = tf.reshape(pillar, (batch, joints, 1, height))
             dx, dy = _quarter(line, column), _quarter(pillar, row)
         else:
             dx, dy = _newton(maps, row, column, score, codec)
         found = _positive(score)
         x, y = x + dx * found, y + dy * found
     keypoints = tf.concat([x * codec.stride, y * codec.stride, score], axis=3)
-    return tf.reshape(keypoints, (1, joints, 3))
+    return tf.reshape(keypoints, (batch, joints, 3))
 
 
 def _quarter(line, onehot):
-    """±¼ or 0 towards the higher neighbour on the line (1, K, 1, n) through the peak."""
+    """±¼ or 0 towards the higher neighbour on the line (B, K, 1, n) through the peak."""
     size = line.shape[-1]
     neighbours = np.eye(size, k=1) - np.eye(size, k=-1)
     neighbours[[0, -1]] = 0.0
@@ -132,7 +134,7 @@ def _smoothing(size, codec):
 
 
 def _newton(maps, row, column, score, codec):
-    """The offsets (1, K, 1, 1) in x and y of the rule "dark"."""
+    """The offsets (B, K, 1, 1) in x and y of the rule "dark"."""
     rows, y_moved = _smoothing(codec.height, codec)
     columns, x_moved = _smoothing(codec.width, codec)
     weights = [_look_up(row, rows[:, i]) for i in range(3)]
@@ -141,7 +143,7 @@ def _newton(maps, row, column, score, codec):
     around = tf.concat([tf.reduce_sum(lines * w, axis=3, keepdims=True) for w in weights], axis=3)
     # Of a peak below _TINY the floor is a fraction of _TINY.
     fractions = tf.maximum(around / tf.maximum(score, _TINY), LOG_FLOOR)
-    log = tf.reshape(tf.math.log(fractions) * _LOG_SCALE, (1, maps.shape[1], 1, 9))
+    log = tf.reshape(tf.math.log(fractions) * _LOG_SCALE, (maps.shape[0] or -1, maps.shape[1], 1, 9))
     dx, dy, dxx, dyy, dxy = tf.split(_look_up(log, np.transpose(_DERIVATIVES)), 5, axis=3)
     determinant = dxx * dyy - dxy * dxy
     # Only a peak (negative definite Hessian) has a maximum to go to.

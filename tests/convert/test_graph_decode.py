@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from flpn_tf.codec import DECODE_RULES, HeatmapCodec
-from flpn_tf.convert.device_decode import decode
+from flpn_tf.convert.graph_decode import decode
 from flpn_tf.convert.keypoint_signature import SIGNATURE
 from flpn_tf.runtime.backends import open_backend
 from flpn_tf.runtime.interpreter import plain_interpreter

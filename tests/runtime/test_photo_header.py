@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from flpn_tf.data.photo_header import MAX_PIXELS, PhotoHeader, check_pixels, header_of, read_header
 from flpn_tf.errors import InputError
+from flpn_tf.runtime.photo_header import MAX_PIXELS, PhotoHeader, check_pixels, header_of, read_header
 
 WIDTH, HEIGHT = 50, 30
 PIXELS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
