@@ -1,7 +1,7 @@
 """The signatures of an exported network: what a server is asked by name.
 
 serving_default   image uint8 (B, H, W, 3), crops → keypoints (B, K, 3) in crop pixels, heatmaps (B, h, w, K)
-serve_jpeg        image_bytes (B,), boxes (B, 4) → keypoints (B, K, 3) in pixels of the upright photo, error (B,)
+serve_jpeg        image_bytes (B,), boxes (B, 4) → keypoints (B, K, 3) in upright photo pixels, error (B,)
 heatmaps          image, as above → heatmaps alone, without the flip test
 """
 

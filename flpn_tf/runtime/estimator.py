@@ -131,7 +131,7 @@ def decode_poses(
 
 
 def pose_scores(keypoints: np.ndarray) -> np.ndarray:
-    """``(P,)`` the mean of the scores above `KEYPOINT_THRESHOLD` of ``(P, K, 3)`` keypoints, 0 where none is."""
+    """The mean of the scores above `KEYPOINT_THRESHOLD`, 0 where none is: ``(P, K, 3)`` → ``(P,)``."""
     scores = keypoints[..., 2]
     found = scores > KEYPOINT_THRESHOLD
     return (scores * found).sum(axis=1) / np.maximum(found.sum(axis=1), 1)

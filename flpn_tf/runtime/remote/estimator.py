@@ -70,8 +70,8 @@ class RemoteEstimator:
         """Finds one pose a box, as `PoseEstimator.estimate`.
 
         Args:
-            image: path or content of a photo, or ``(H, W, 3)`` uint8 RGB. JPEG and PNG go to the server as they
-                are, others as PNG.
+            image: path or content of a photo, or ``(H, W, 3)`` uint8 RGB. JPEG and PNG go to the server as
+                they are, others as PNG.
             boxes: ``(P, 4)`` ``[x, y, w, h]`` in pixels of the upright photo, P may be 0. With None the whole
                 frame is taken as one person, then the box around what was found.
             box_scores: ``(P,)`` confidences of the boxes, by default 1.

@@ -27,7 +27,7 @@ class GrpcTransport:
             from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
         except ModuleNotFoundError as error:
             raise InputError(
-                f"a server is asked by gRPC with {error.name}; install it with: pip install 'flpn-tf[remote-grpc]'"
+                f"gRPC needs {error.name}; install it with: pip install 'flpn-tf[remote-grpc]'"
             ) from error
         codes = grpc.StatusCode
         self._later = (codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED, codes.ABORTED, codes.DEADLINE_EXCEEDED)

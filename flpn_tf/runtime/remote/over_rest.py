@@ -30,7 +30,7 @@ class RestTransport:
             import urllib3
         except ModuleNotFoundError as error:
             raise InputError(
-                f"a server is asked with {error.name}; install it with: pip install 'flpn-tf[remote]'"
+                f"REST needs {error.name}; install it with: pip install 'flpn-tf[remote]'"
             ) from error
         self._url = url
         self._failures = urllib3.exceptions.HTTPError

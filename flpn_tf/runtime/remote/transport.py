@@ -59,8 +59,8 @@ def checked_answer(keypoints, errors, count: int, url: str) -> Answer:
     shape = keypoints.shape
     if len(shape) != 3 or shape[0] != count or shape[2] != 3 or len(errors) != count:
         raise RemoteError(
-            f"{url}: does not answer as a model of `flpn export` does. Received: keypoints of shape {shape} and "
-            f"{len(errors)} errors for {count} boxes"
+            f"{url}: does not answer as a model of `flpn export` does. "
+            f"Received: keypoints of shape {shape} and {len(errors)} errors for {count} boxes"
         )
     if not np.isfinite(keypoints).all():
         raise RemoteError(f"{url}: answers with keypoints that are not finite")

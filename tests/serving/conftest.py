@@ -1,0 +1,26 @@
+"""The network that finds dots, exported once."""
+
+import dot_model
+import pytest
+from dot_network import DotNetwork
+
+from flpn_tf.convert.serving.export import export
+
+
+@pytest.fixture(scope="session")
+def network():
+    return DotNetwork(name="dots")
+
+
+@pytest.fixture(scope="session")
+def exported(network, tmp_path_factory):
+    """The model's folder, with version 1."""
+    return export(network, tmp_path_factory.mktemp("export") / "dots").parent
+
+
+@pytest.fixture(scope="session")
+def crowd():
+    """A photo (150, 220, 3) with dots, and 16 boxes in it."""
+    photo = dot_model.photo_with_dots(150, 220, [(60, 40), (90, 70), (70, 110)], radius=9.0)
+    boxes = [[20 + 3 * i, 10 + i, 70 + 2 * i, 100 - 3 * i] for i in range(16)]
+    return photo, boxes
