@@ -45,7 +45,7 @@ def distances(found, expected):
 
 
 def assert_same(found, expected):
-    """Grey levels of crops differ by 1 here and there (`flpn_tf.geometry.warp`), which moves points a little."""
+    """Crops differ by a grey level here and there (`flpn_tf.geometry.warp`), which moves points a little."""
     apart = distances(found, expected)
     assert np.median(apart) < 0.01
     assert np.quantile(apart, 0.99) < 0.1
