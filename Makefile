@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-lowest bench figure6 bench-data bench-train bench-eval bench-ratios bench-convert bench-qat quantisation card check-wheel lint format clean
+.PHONY: help demo test test-slow test-serving test-lowest bench figure6 bench-data bench-train bench-eval bench-ratios bench-convert bench-qat quantisation card check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,15 @@ test: .venv/.done  ## the test suite, a process a core
 
 test-slow: .venv/.done  ## the tests that `make test` leaves out
 	.venv/bin/python -m pytest -m slow -n auto --dist load
+
+# A real server beside which the tests run; it has requirements of its own.
+.venv-serving/.done: constraints-serving.txt
+	$(PYTHON) -m venv .venv-serving
+	.venv-serving/bin/pip install $(PIP_FLAGS) -c constraints-serving.txt kserve tensorflow
+	touch $@
+
+test-serving: .venv/.done .venv-serving/.done  ## the exported model behind a KServe server
+	.venv/bin/python -m pytest -m serving
 
 test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 	$(PYTHON) -m venv .venv-lowest
@@ -93,4 +102,4 @@ format: .venv/.done  ## ruff, rewriting
 	.venv/bin/ruff format .
 
 clean:  ## remove the environments and caches
-	rm -rf .venv .venv-demo .venv-lowest .venv-wheel build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-demo .venv-lowest .venv-serving .venv-wheel build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -25,6 +25,11 @@ def signatures(network: PoseNetwork, flip_test: bool = False) -> dict:
     spec = network.pose_spec()
 
     def heatmaps_of(crops):
+        some = tf.debugging.Assert(
+            tf.shape(crops)[0] > 0, ["image must hold one crop or more. Received: none"]
+        )
+        with tf.control_dependencies([some]):
+            crops = tf.identity(crops)
         return network(tf.cast(crops, tf.float32), training=False)
 
     def averaged(crops):

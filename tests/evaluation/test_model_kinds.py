@@ -14,7 +14,7 @@ from helpers import randomise
 from synthetic_people import SKELETON
 
 from flpn_tf.convert import tflite
-from flpn_tf.convert.saved_model import export_saved_model
+from flpn_tf.convert.serving.export import export
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.runtime.estimator import PoseEstimator
@@ -40,7 +40,7 @@ def models(tmp_path_factory):
     network.save(run / "n.keras")
     network.save_weights(run / "n.weights.h5")
     (run / "config.yaml").write_text(dump_config(Config(model=NETWORK)))
-    export_saved_model(network, folder / "saved")
+    export(network, folder / "saved")
     tflite.convert_file(network, "float32", folder / "n.tflite")
     return folder
 

@@ -28,7 +28,7 @@ def pixels():
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with what `script` gives for the number of the request and its json: (status, json or bytes)."""
+    """Answers with what `script` gives for a request's number and json: (status, json or bytes)."""
 
     daemon_threads = True
 
