@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-serving test-lowest bench figure6 bench-data bench-train bench-eval bench-ratios bench-convert bench-qat quantisation card check-wheel lint format clean
+.PHONY: help demo test test-slow test-serving test-lowest bench figure6 bench-data bench-train bench-eval bench-ratios bench-serving bench-convert bench-qat quantisation card check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ bench-ratios: .venv/.done  ## SSIM beside tf.image.ssim, its threshold and cheap
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/ssim_speed.py
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/similarity_threshold.py $(EVAL_DATA)
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/cheap_maps.py training/weights/flpn_mobile_people_192x160.keras $(EVAL_DATA)
+
+bench-serving: .venv/.done  ## 2,000 requests of 8 clients at an exported model, with batching and without
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/serving_load.py training/weights/flpn_mobile_people_192x160.keras $(COCO)
 
 bench-convert: .venv/.done  ## our conversion beside the plain export of the same network, one thread
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/conversion.py

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -135,6 +136,19 @@ def test_rows_of_crops(url):
     first, second = answer["predictions"]
     assert np.shape(first["keypoints"]) == (17, 3)
     assert np.shape(second["heatmaps"]) == (48, 40, 17)
+
+
+def test_the_curl_line_of_the_docs(url, tmp_path):
+    blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "docs/serving.md").read_text(), re.DOTALL)
+    (command,) = [block for block in blocks if "curl" in block]
+    path, _ = next(iter(people()))
+    (tmp_path / "photo.jpg").write_bytes(path.read_bytes())
+    command = command.replace("http://localhost:8501", url.split("/v1")[0])
+    result = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=60)
+    (found,) = json.loads(result.stdout)["predictions"]
+    assert found["error"] == ""
+    local = PoseEstimator(WEIGHTS).estimate(path, [[40, 20, 110, 260]])
+    assert np.median(np.abs(np.array(found["keypoints"]) - local.keypoints[0])) < 0.01
 
 
 def test_bad_requests_harm_no_other(url):

@@ -1,5 +1,6 @@
 """The whole way by gRPC: a server of TensorFlow Serving's stubs over the exported model, and the client."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import REPOSITORY, run_python
 from photo_files import every_form, saved
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -153,6 +155,19 @@ def test_bad_requests_harm_no_other(server, estimator, crowd):
 def test_the_servers_word_is_an_input_error(remote):
     with pytest.raises(InputError, match="the image: box 0: the server says: image_bytes cannot be decoded"):
         remote.estimate(GOOD[: len(GOOD) // 2], BOX)
+
+
+def test_the_lines_of_the_docs(server, estimator, crowd, tmp_path):
+    """The docs' own gRPC client, of this model on this port."""
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/serving.md").read_text(), re.DOTALL)
+    (code,) = [block for block in blocks if "import grpc" in block]
+    code = code.replace("localhost:8500", server[0]).replace('"flpn"', '"dots"')
+    (tmp_path / "photo.jpg").write_bytes(saved(crowd[0], "PNG"))
+    printed = run_python(code.replace("[[40, 20, 110, 260]]", "[[20, 10, 70, 100]]"), tmp_path)
+    assert printed.strip().endswith("b''")
+    numbers = np.array(re.findall(r"[-\d.e+]+", printed.rsplit("b''", 1)[0]), float).reshape(-1, 3)
+    expected = estimator.estimate(crowd[0], [[20, 10, 70, 100]]).keypoints[0]
+    np.testing.assert_allclose(numbers, expected, atol=0.1)
 
 
 def test_no_server():
