@@ -1,8 +1,9 @@
 """Many requests at an exported model, by several clients at once.
 
 Exports it, starts the gRPC server of the tests with and without batching, each twice in turns, and sends
-requests of one box, first a quarter of them to warm up. Each answer is compared with that of the first request for the same
-photo and box, asked alone. Prints what was lost or wrong, latencies, throughput and the server's memory.
+requests of one box, first a quarter of them to warm up. Each answer is compared with that of the first
+request for the same photo and box, asked alone. Prints what was lost or wrong, latencies, throughput and
+the server's memory.
 """
 
 import argparse
