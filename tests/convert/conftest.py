@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from converted import Artefacts
 from helpers import assert_context_matters, randomise
 
 from flpn_tf.convert import tflite
@@ -33,25 +34,12 @@ def expected(network, crops):
     return np.asarray(network(crops[:8].astype("float32"), training=False))
 
 
-class Artefacts(dict):
-    """Format → path, converted when first asked for."""
-
-    def __init__(self, network, crops, folder, **options):
-        super().__init__()
-        self.given = network, crops, folder, options
-
-    def __missing__(self, to):
-        network, crops, folder, options = self.given
-        self[to] = tflite.convert_file(network, to, folder / f"small_{to}.tflite", crops, **options)
-        return self[to]
-
-
 @pytest.fixture(scope="session")
 def artefacts(network, crops, tmp_path_factory):
-    return Artefacts(network, crops, tmp_path_factory.mktemp("artefacts"))
+    return Artefacts(network, crops, tmp_path_factory, "plain")
 
 
 @pytest.fixture(scope="session")
 def with_keypoints(network, crops, tmp_path_factory):
     """As `artefacts`, with the signature that decodes."""
-    return Artefacts(network, crops, tmp_path_factory.mktemp("keypoints"), keypoints=True)
+    return Artefacts(network, crops, tmp_path_factory, "keypoints", keypoints=True)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import Artefacts
+from converted import Artefacts
 from helpers import assert_integers_only, difference, numpy_conv, random_maps
 from tflite_graphs import gpu_refusals, read_graphs
 
@@ -22,13 +22,13 @@ def multipliers(path) -> list[int]:
 @pytest.fixture(scope="module")
 def several(network, crops, tmp_path_factory):
     """As `artefacts`, with such convolutions."""
-    return Artefacts(network, crops, tmp_path_factory.mktemp("several"), plain_depthwise=False)
+    return Artefacts(network, crops, tmp_path_factory, "several", plain_depthwise=False)
 
 
 @pytest.fixture(scope="module")
 def single(network, crops, tmp_path_factory):
     """As `artefacts`, without."""
-    return Artefacts(network, crops, tmp_path_factory.mktemp("single"), plain_depthwise=True)
+    return Artefacts(network, crops, tmp_path_factory, "single", plain_depthwise=True)
 
 
 @pytest.mark.parametrize("strides, multiplier", [(1, 1), (1, 7), (2, 4)])

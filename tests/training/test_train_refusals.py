@@ -10,6 +10,7 @@ import os
 import keras
 import numpy as np
 import pytest
+import small_network
 import synthetic_people
 import tensorflow as tf
 from runs import (
@@ -42,15 +43,13 @@ from flpn_tf.training.config import (
     ValidationConfig,
 )
 from flpn_tf.training.fit import train
-from flpn_tf.training.networks import build_model
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def test_init_of_other_layers_is_refused(data, tmp_path):
-    build_model(ModelConfig(image_size=(64, 64), width=0.25), synthetic_people.SKELETON).save(
-        tmp_path / "other.keras"
-    )
+    other = small_network.build(ModelConfig(image_size=(64, 64)), synthetic_people.SKELETON)
+    other.save(tmp_path / "other.keras")
     refused(
         "other.keras: its layers are not those",
         config(),
