@@ -42,6 +42,11 @@ def versions_in(folder: str | Path) -> dict[int, Path]:
     return {int(path.name): path for path in Path(folder).iterdir() if re.fullmatch("[0-9]+", path.name)}
 
 
+def label_of(path: Path) -> str:
+    """What a report calls a model: the name of its file, a version's beside that of the model's folder."""
+    return "/".join(path.parts[-2:]) if re.fullmatch("[0-9]+", path.name) else path.name
+
+
 def resolve_model(name: str | Path) -> Path:
     """The model file or folder that MODEL means.
 

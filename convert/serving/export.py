@@ -45,11 +45,14 @@ def export(network: PoseNetwork, output, version: int | None = None, flip_test: 
         version = max(versions_in(output), default=0) + 1
     if not 1 <= version <= _MAX_VERSION:
         raise InputError(f"a version is a number from 1 to {_MAX_VERSION}. Received: {version}")
+    if output.is_file():
+        raise InputError(f"{output}: is a file; versions need a folder around them")
     if (output / SAVED_MODEL).exists():
         raise InputError(f"{output}: is a SavedModel itself; versions need a folder around them")
     target = output / str(version)
+    taken = InputError(f"{target}: exists already; choose another version, or leave it out for the next")
     if target.exists():
-        raise InputError(f"{target}: exists already; choose another version, or leave it out for the next")
+        raise taken
     try:
         output.mkdir(parents=True, exist_ok=True)
         # TensorFlow Serving passes over names that are no numbers.
@@ -59,7 +62,12 @@ def export(network: PoseNetwork, output, version: int | None = None, flip_test: 
     try:
         _write(network, partial, output.name, flip_test)
         partial.chmod(0o755)  # mkdtemp's folders are private
-        partial.replace(target)
+        try:
+            partial.rename(target)
+        except OSError as error:
+            if target.exists():  # another export's, since
+                raise taken from error
+            raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for name, text in deployment.texts(output.name).items():

@@ -14,7 +14,7 @@ from flpn_tf.evaluation.partial import Partial
 from flpn_tf.evaluation.pose_set import PoseSet
 from flpn_tf.evaluation.predict import predict_people
 from flpn_tf.evaluation.truth import Truth
-from flpn_tf.presets import resolve_model
+from flpn_tf.presets import label_of, resolve_model
 from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.files import sha256_of
 from flpn_tf.runtime.native_stderr import discard_native_stderr
@@ -89,7 +89,7 @@ def poses_of_model(
         "boxes_sha256": boxes_sha256,
         "flip": flip_test,
         "decode": estimator.codec.decode_rule,
-        "model": path.name,
+        "model": label_of(path),
         "model_sha256": sha256_of(path),
         "config_sha256": config_sha256,
     }

@@ -162,7 +162,7 @@ def test_photos_that_calibrated_prove_nothing(measured, saved, people, tmp_path,
             ["convert", "small.keras", "a.tflite", "--evaluate", "few", "--report", "few/annotations.json"],
             "annotations.json; give another name",
         ),
-        (["export", "small.keras", "small.keras"], "exists already"),
+        (["export", "small.keras", "taken"], "is a file"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -176,6 +176,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     (tmp_path / "old.tflite").write_bytes(b"\0\0\0\0TFL3")
     (tmp_path / "small.keras").symlink_to(saved)
     (tmp_path / "text.keras").write_text("not a model")
+    (tmp_path / "taken").write_text("a file")
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)

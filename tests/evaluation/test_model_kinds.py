@@ -83,7 +83,7 @@ def test_every_kind_of_file_measures_the_same(models, people):
     assert [result["model"] for result in results.values()] == [
         "n.keras",
         "n.weights.h5",
-        "saved",
+        "saved/1",
         "n.tflite",
     ]
 

@@ -5,9 +5,9 @@ import dot_model
 import keras
 import numpy as np
 import pytest
+from dot_network import DotNetwork
 
 from flpn_tf.errors import InputError
-from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.backends import open_backend
 from flpn_tf.runtime.estimator import PoseEstimator
 
@@ -108,46 +108,27 @@ def test_saved_model_without_spec_is_refused(tmp_path):
         open_backend(folder)
 
 
-@keras.saving.register_keras_serializable("flpn_tf_tests")
-class DotLayer(keras.layers.Layer):
-    def call(self, image):
-        return dot_model.graph(image)
-
-    def compute_output_shape(self, shape):
-        return (shape[0], shape[1] // dot_model.STRIDE, shape[2] // dot_model.STRIDE, len(dot_model.DOTS))
-
-
-@keras.saving.register_keras_serializable("flpn_tf_tests")
-class DotNetwork(PoseNetwork):
-    def __init__(self, skeleton=None, **kwargs):
-        image = keras.Input((dot_model.HEIGHT, dot_model.WIDTH, 3))
-        super().__init__(image, DotLayer()(image), dot_model.DOTS, **kwargs)
-
-    def pose_spec(self, name=None):
-        return dot_model.spec()
-
-
 @pytest.fixture
 def dots_keras(tmp_path):
     path = tmp_path / "dots.keras"
-    DotNetwork().save(path)
+    DotNetwork(name="dots").save(path)
     return path
 
 
 def test_keras(dots_keras, crops, expected):
     backend = open_backend(dots_keras)
     np.testing.assert_allclose(backend.predict(crops), expected, atol=1e-4)
-    assert backend.spec == dot_model.spec()
+    assert backend.spec == DotNetwork(name="dots").pose_spec()
 
 
 def test_a_network_in_memory(dots_keras, crops):
-    network = DotNetwork()
+    network = DotNetwork(name="dots")
     np.testing.assert_array_equal(
         open_backend(network).predict(crops), open_backend(dots_keras).predict(crops)
     )
     boxes = [[0, 0, dot_model.WIDTH, dot_model.HEIGHT]]
     estimator = PoseEstimator(network)
-    assert (estimator.path, estimator.spec) == (None, dot_model.spec())
+    assert (estimator.path, estimator.spec) == (None, network.pose_spec())
     in_memory, of_file = (e.estimate(crops[0], boxes) for e in (estimator, PoseEstimator(dots_keras)))
     np.testing.assert_array_equal(in_memory.keypoints, of_file.keypoints)
 

@@ -141,6 +141,14 @@ def test_a_failed_export_leaves_nothing(network, tmp_path, monkeypatch):
     assert list((tmp_path / "dots").iterdir()) == []
 
 
+def test_of_two_exports_at_once_the_second_is_refused(network, tmp_path, monkeypatch):
+    folder = tmp_path / "dots"
+    monkeypatch.setattr(warmup, "write", lambda *_: (folder / "1" / "variables").mkdir(parents=True))
+    with pytest.raises(InputError, match="1: exists already"):
+        export(network, folder)
+    assert [path.name for path in folder.rglob("*")] == ["1", "variables"]
+
+
 def test_every_kind_of_file_gives_the_same_pose(exported, network, crowd, tmp_path):
     network.save(tmp_path / "dots.keras")
     photo, boxes = crowd
