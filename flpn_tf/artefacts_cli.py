@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flpn_tf.frameworks import needs_tensorflow
+from flpn_tf.frameworks import needs_package, needs_tensorflow
 
 
 def convert(
@@ -60,9 +60,11 @@ def export(
 ) -> None:
     """Export a SavedModel for TensorFlow Serving: JPEG and boxes → keypoints, crops → keypoints, heatmaps."""
     needs_tensorflow(as_backend=True)
-    from flpn_tf.convert.serving.export import export
+    needs_package("tensorflow_serving")
+    from flpn_tf.convert.serving.export import export, version_folder
     from flpn_tf.models.load import load_network
 
+    version_folder(out, version)  # refuses before the network is loaded
     print(export(load_network(model), out, version, flip))
 
 
@@ -103,7 +105,20 @@ def models(
     models_command.run_models(json)
 
 
+def web(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A built page; default: web_demo/dist, which make web builds.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other devices in.")] = "127.0.0.1",
+) -> None:
+    """Serve the page that finds poses in the browser."""
+    from flpn_tf.runtime import web_command
+
+    web_command.run(folder, port, host)
+
+
 def add_commands(app: typer.Typer) -> None:
     """Gives the console script these commands."""
-    for command in (convert, export, benchmark, inspect, models):
+    for command in (convert, export, benchmark, inspect, models, web):
         app.command()(command)

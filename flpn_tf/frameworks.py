@@ -41,10 +41,19 @@ def needs_tensorflow(as_backend: bool = False) -> None:
         InputError: it is not installed, or is not Keras's backend where `as_backend` asks for that.
     """
     needs_keras()
-    if importlib.util.find_spec("tensorflow") is None:
-        raise InputError("this command needs tensorflow; install it with: pip install 'flpn-tf[train]'")
+    needs_package("tensorflow")
     import keras
 
     if as_backend and keras.backend.backend() != "tensorflow":
         backend = keras.backend.backend()
         raise InputError(f"this command needs Keras's TensorFlow backend. Received: KERAS_BACKEND={backend}")
+
+
+def needs_package(name: str) -> None:
+    """Refuses where a package of the extra `train` is not installed, which it does not import.
+
+    Raises:
+        InputError: naming it.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise InputError(f"this command needs {name}; install it with: pip install 'flpn-tf[train]'")

@@ -28,7 +28,7 @@ _KSERVE = """\
 apiVersion: serving.kserve.io/v1beta1
 kind: InferenceService
 metadata:
-  name: {service}
+  name: "{service}"  # also the model's name in URLs: /v1/models/{service}
 spec:
   predictor:
     model:
@@ -44,6 +44,8 @@ spec:
 
 def texts(name: str) -> dict[str, str]:
     """File name → content, for a model of this name."""
-    service = name.lower().replace("_", "-").rstrip("-")  # Kubernetes takes nothing else
+    service = name.lower().replace("_", "-").rstrip("-")  # Kubernetes and KServe take nothing else
+    if not service[0].isalpha():
+        service = f"model-{service}"
     found = {"models.config": _MODELS, "batching.config": _BATCHING, "kserve.yaml": _KSERVE}
     return {file: text.format(name=name, service=service, batch=BATCH) for file, text in found.items()}

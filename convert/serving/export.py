@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from flpn_tf.convert.serving import deployment, warmup
 from flpn_tf.convert.serving.signatures import signatures
@@ -33,7 +34,38 @@ def export(network: PoseNetwork, output, version: int | None = None, flip_test: 
         The version's folder, which appears whole or not at all: a running server may be watching.
 
     Raises:
-        InputError: the name or number can't be used, the version exists, or the folder cannot be written.
+        InputError: as `version_folder`; or the folder cannot be written.
+    """
+    target = version_folder(output, version)
+    output = target.parent
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        # TensorFlow Serving passes over names that are no numbers.
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=output))
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+    try:
+        _write(network, partial, output.name, flip_test)
+        partial.chmod(0o777 & ~files.umask())  # mkdtemp's folders are private
+        partial.rename(target)
+        for name, text in deployment.texts(output.name).items():
+            if not (output / name).exists():
+                files.write_atomically(output / name, text.encode())
+    except (OSError, tf.errors.OpError) as error:
+        if target.exists() and partial.exists():
+            raise _taken(target) from error  # by another export, meanwhile
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{output}: cannot be written ({reason})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def version_folder(output, version: int | None = None) -> Path:
+    """The folder that `export` would write.
+
+    Raises:
+        InputError: the name or number can't be used, or the version exists.
     """
     output = Path(output).absolute()
     if not _NAME.fullmatch(output.name):
@@ -41,44 +73,27 @@ def export(network: PoseNetwork, output, version: int | None = None, flip_test: 
             "the folder's name is the model's on the server, of letters, digits, _ and -. "
             f"Received: {output.name!r}"
         )
-    if version is None:
-        version = max(versions_in(output), default=0) + 1
-    if not 1 <= version <= _MAX_VERSION:
-        raise InputError(f"a version is a number from 1 to {_MAX_VERSION}. Received: {version}")
     if output.is_file():
         raise InputError(f"{output}: is a file; versions need a folder around them")
     if (output / SAVED_MODEL).exists():
         raise InputError(f"{output}: is a SavedModel itself; versions need a folder around them")
+    if version is None:
+        version = max(versions_in(output), default=0) + 1
+    if not 1 <= version <= _MAX_VERSION:
+        raise InputError(f"a version is a number from 1 to {_MAX_VERSION}. Received: {version}")
     target = output / str(version)
-    taken = InputError(f"{target}: exists already; choose another version, or leave it out for the next")
     if target.exists():
-        raise taken
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        # TensorFlow Serving passes over names that are no numbers.
-        partial = Path(tempfile.mkdtemp(prefix=f".{version}.", dir=output))
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
-    try:
-        _write(network, partial, output.name, flip_test)
-        partial.chmod(0o755)  # mkdtemp's folders are private
-        try:
-            partial.rename(target)
-        except OSError as error:
-            if target.exists():  # another export's, since
-                raise taken from error
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    for name, text in deployment.texts(output.name).items():
-        if not (output / name).exists():
-            files.write_atomically(output / name, text.encode())
+        raise _taken(target)
     return target
 
 
+def _taken(target: Path) -> InputError:
+    return InputError(f"{target}: exists already; choose another version, or leave it out for the next")
+
+
 def _write(network: PoseNetwork, folder: Path, name: str, flip_test: bool) -> None:
+    # Not `track`: it would store every weight a second time.
     archive = keras.export.ExportArchive()
-    archive.track(network)
     for signature, (function, arguments) in signatures(network, flip_test).items():
         archive.add_endpoint(signature, function, input_signature=arguments)
     archive.write_out(str(folder), verbose=False)

@@ -11,7 +11,7 @@ batch, all of those.
 import tensorflow as tf
 
 from flpn_tf.data.geometry_batch import crop_affine, crop_points, warp_packed
-from flpn_tf.data.photo_tf import decode_upright
+from flpn_tf.data.photo_tf import decode_stored, orientation, stored_points
 from flpn_tf.runtime.estimator import MAX_COORDINATE, MIN_BOX_SIDE
 from flpn_tf.runtime.images import MIN_SIDE
 from flpn_tf.runtime.photo_header import MAX_PIXELS
@@ -35,6 +35,10 @@ def read_crops(image_bytes, boxes, spec: PoseSpec):
     count, given = tf.shape(boxes)[0], tf.shape(image_bytes)[0]
     checks = [
         tf.debugging.Assert(count > 0, ["boxes must hold one box or more. Received: none"]),
+        # A server need not check a signature's shapes.
+        tf.debugging.Assert(
+            tf.size(boxes) == 4 * count, ["each box must be four numbers. Received: shape", tf.shape(boxes)]
+        ),
         tf.debugging.Assert(
             (given == count) | (given == 1),
             ["image_bytes must hold one photo, or one for each box. Received: photos", given, "boxes", count],
@@ -62,19 +66,18 @@ def read_crops(image_bytes, boxes, spec: PoseSpec):
 
 def _crops_of(content, boxes, height, width, padding):
     """Crops, affines and errors of P boxes (P, 4) in one photo."""
-    photo, decoded = _decoded(content)
-    sides = tf.shape(photo)[:2]
-    errors = tf.where(decoded, _photo_errors(sides), _NOT_DECODED)
-    errors = tf.where(errors == "", _box_errors(boxes, tf.cast(sides, tf.float32)), errors)
-    # Any box in place of a bad one, which may hold NaN.
-    boxes = tf.where((errors == "")[:, tf.newaxis], boxes, tf.constant([0.0, 0.0, MIN_SIDE, MIN_SIDE]))
+    photo, number, decoded = _decoded(content)
+    stored = tf.shape(photo)[:2]
+    upright = tf.where(number >= 5, stored[::-1], stored)
+    errors = tf.where(decoded, _photo_errors(upright), _NOT_DECODED)
+    errors = tf.where(errors == "", _box_errors(boxes, tf.cast(upright, tf.float32)), errors)
     affines = crop_affine(boxes, height, width, padding)
     count = tf.shape(boxes)[0]
     crops = warp_packed(
         tf.reshape(photo, (-1, 3)),
         tf.zeros(count, tf.int32),
-        tf.tile(sides[tf.newaxis], (count, 1)),
-        crop_points(affines, height, width),
+        tf.tile(stored[tf.newaxis], (count, 1)),
+        stored_points(crop_points(affines, height, width), number, tf.cast(stored, tf.float32)),
     )
     return crops, affines, errors
 
@@ -85,12 +88,16 @@ _NOT_DECODED = (
 
 
 def _decoded(content):
-    """The upright photo (h, w, 3) and True; a black pixel and False where decoding fails."""
+    """The photo (h, w, 3) as stored, its orientation, True; a black pixel, 1, False where decoding fails."""
+
+    def decode(content):
+        return decode_stored(content), orientation(content), True
+
     # A data set is the one place in a graph that outlives the failure of an operation.
-    photos = tf.data.Dataset.from_tensors(content).map(lambda content: (decode_upright(content), True))
-    nothing = tf.data.Dataset.from_tensors((tf.zeros((1, 1, 3), tf.uint8), False))
-    photo, decoded = photos.ignore_errors().concatenate(nothing).take(1).get_single_element()
-    return tf.ensure_shape(photo, (None, None, 3)), decoded
+    photos = tf.data.Dataset.from_tensors(content).map(decode)
+    nothing = tf.data.Dataset.from_tensors((tf.zeros((1, 1, 3), tf.uint8), 1, False))
+    photo, number, decoded = photos.ignore_errors().concatenate(nothing).take(1).get_single_element()
+    return tf.ensure_shape(photo, (None, None, 3)), number, decoded
 
 
 def _photo_errors(sides):

@@ -77,21 +77,48 @@ def write_json(to: str | Path, text: str) -> None:
         write_atomically(to, text.encode())
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Writes beside the target and renames, so that no reader ever sees half a file; follows links."""
-    path = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".flpn.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+class PartialFile:
+    """A file beside its target, which takes the target's place when it is whole.
+
+    Attributes:
+        path: where to write; ends as the target does.
+
+    Args:
+        target: links are followed.
+    """
+
+    def __init__(self, target: str | Path):
+        self._target = Path(os.path.realpath(target))
+        handle, name = tempfile.mkstemp(self._target.suffix, ".flpn.", self._target.parent)
+        os.close(handle)
+        self.path = Path(name)
+
+    def keep(self) -> None:
+        """Renames it, so that no reader ever sees half a file."""
         # mkstemp makes private files; give the mode a plain open() would have given.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        self.path.chmod(0o666 & ~umask())
+        self.path.replace(self._target)
+
+    def discard(self) -> None:
+        """Removes it where it was not kept."""
+        self.path.unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """The mode bits that this process takes from new files."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Writes a file whole or not at all; follows links."""
+    partial = PartialFile(path)
+    try:
+        partial.path.write_bytes(content)
+        partial.keep()
+    finally:
+        partial.discard()
 
 
 def encode_picture(image: np.ndarray, suffix: str) -> bytes:

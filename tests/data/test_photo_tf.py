@@ -1,5 +1,7 @@
 """The graph's decoder gives the pixels of the one that inference uses."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -69,6 +71,39 @@ def test_grey_alpha_and_palette(tmp_path, photo, mode, name):
 def test_size_from_the_header(tmp_path, photo):
     for name in ("a.jpg", "a.png"):
         np.testing.assert_array_equal(photo_tf.photo_size(saved(tmp_path, photo, name, 6)), [37, 52])
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9])
+def test_exif_of_a_wrong_length(tmp_path, photo, length):
+    content = saved(tmp_path, photo, "a.jpg", 6)
+    at = content.index(b"Exif") - 2
+    content = content[:at] + length.to_bytes(2) + content[at + 2 :]
+    assert orientation(content) == 1 == read_header(content).orientation
+
+
+@pytest.mark.parametrize("before", [70_000, 300_000])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_exif_behind_much_else(tmp_path, photo, name, before):
+    content = saved(tmp_path, photo, name, 6)
+    if name == "a.png":
+        filler = b"tEXt" + bytes(before)
+        at, chunk = 33, before.to_bytes(4) + filler + zlib.crc32(filler).to_bytes(4)
+    else:
+        at, chunk = 2, (b"\xff\xe2" + (60_002).to_bytes(2) + bytes(60_000)) * (before // 60_000)
+    content = content[:at] + chunk + content[at:]
+    assert orientation(content) == 6
+    np.testing.assert_array_equal(decode(content), decode_image(content, name))
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_points_of_a_stored_photo(number):
+    upright = np.arange(12).reshape(3, 4)
+    turn = {1: lambda p: p, 2: np.fliplr, 3: lambda p: np.rot90(p, 2), 4: np.flipud, 5: np.transpose,
+            6: lambda p: np.rot90(p, 1), 7: lambda p: np.rot90(p.T, 2), 8: lambda p: np.rot90(p, -1)}  # fmt: skip
+    stored = turn[number](upright)
+    y, x = np.mgrid[:3, :4].astype(np.float32)
+    u, v = photo_tf.stored_points((x, y), tf.constant(number), np.float32(stored.shape))
+    np.testing.assert_array_equal(stored[np.int32(v), np.int32(u)], upright)
 
 
 def test_exif_is_read_as_the_python_header_reader_does(tmp_path, photo):

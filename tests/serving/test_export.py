@@ -1,5 +1,8 @@
 """What `flpn export` writes: versions that a server may be watching, and what it needs to serve them."""
 
+import os
+import stat
+
 import dot_model
 import helpers
 import numpy as np
@@ -92,7 +95,13 @@ def test_files_for_servers(exported):
 
 
 def test_a_kubernetes_name_is_made_of_any(network):
-    for name, service in {"Pose_50": "pose-50", "a-": "a", "flpn": "flpn"}.items():
+    for name, service in {
+        "Pose_50": "pose-50",
+        "a-": "a",
+        "flpn": "flpn",
+        "on": "on",
+        "5": "model-5",
+    }.items():
         assert yaml.safe_load(deployment.texts(name)["kserve.yaml"])["metadata"]["name"] == service
 
 
@@ -131,14 +140,41 @@ def test_refuses_a_saved_model_as_folder(network, exported):
     assert sorted(path.name for path in (exported / "1").iterdir()) == before
 
 
-def test_a_failed_export_leaves_nothing(network, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), tf.errors.OutOfRangeError(None, None, "File too large")]
+)
+def test_a_failed_export_leaves_nothing(network, tmp_path, monkeypatch, error):
     def fail(*_):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(warmup, "write", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match=r"dots: cannot be written \((No space|File too)"):
         export(network, tmp_path / "dots")
     assert list((tmp_path / "dots").iterdir()) == []
+
+
+def test_others_may_read_it_as_the_umask_has_it(network, tmp_path):
+    before = os.umask(0o027)
+    try:
+        version = export(network, tmp_path / "dots")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(version.stat().st_mode) == 0o750
+    assert stat.S_IMODE((version.parent / "models.config").stat().st_mode) == 0o640
+
+
+def test_every_weight_is_stored_once(exported, network):
+    names = [
+        name for name, shape in tf.train.list_variables(str(exported / "1/variables/variables")) if shape
+    ]
+    assert len(names) == len([value for value in network.variables if value.shape])
+
+
+def test_without_the_serving_stubs(network, tmp_path, monkeypatch, capfd):
+    network.save(tmp_path / "dots.keras")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if "serving" in name else name)
+    assert helpers.exit_code(monkeypatch, "export", tmp_path / "dots.keras", tmp_path / "dots") == 2
+    assert "this command needs tensorflow_serving; install it with" in capfd.readouterr().err
 
 
 def test_of_two_exports_at_once_the_second_is_refused(network, tmp_path, monkeypatch):

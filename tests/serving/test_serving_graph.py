@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from dot_network import DotNetwork
 from helpers import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -176,6 +177,25 @@ def served_set(name, serve, estimator):
             served.append(keypoints)
             expected.append(estimator.estimate(path, boxes).keypoints)
     return np.concatenate(served), np.concatenate(expected)
+
+
+@pytest.mark.parametrize("boxes", [[1.0, 2.0, 3.0], [[1.0, 2.0, 3.0]], [[[1.0, 2.0, 3.0, 4.0]]]])
+def test_boxes_of_another_shape(exported, crowd, boxes):
+    """A server need not check shapes; by the concrete function nobody does."""
+    function = tf.saved_model.load(str(exported / "1")).signatures["serve_jpeg"]
+    photo = tf.constant(saved(crowd[0], "JPEG"))
+    with pytest.raises((tf.errors.InvalidArgumentError, TypeError)):
+        function(image_bytes=tf.reshape(photo, 1), boxes=tf.constant(boxes))
+
+
+def test_a_network_that_gives_nan(tmp_path):
+    network = DotNetwork(name="nan")
+    network.get_layer("heatmaps").kernel.assign(np.full_like(network.get_layer("heatmaps").kernel, np.nan))
+    serve = opened(export(network, tmp_path / "nan"))
+    keypoints, errors = serve([saved(np.zeros((60, 60, 3), np.uint8), "JPEG")], [[0, 0, 60, 60]])
+    assert errors == [""]
+    assert np.isfinite(keypoints).all()
+    np.testing.assert_array_equal(keypoints[..., 2], 0)
 
 
 @pytest.mark.slow
