@@ -136,7 +136,9 @@ class HeatmapCodec:
         x, y = position.T + 1
         right, left = padded[every, y, x + 1], padded[every, y, x - 1]
         below, above = padded[every, y + 1, x], padded[every, y - 1, x]
-        return 0.25 * np.stack([np.sign(right - left), np.sign(below - above)], axis=1)
+        # Compared, not subtracted: two infinite neighbours have no difference.
+        towards = [(right > left) * 1.0 - (right < left), (below > above) * 1.0 - (below < above)]
+        return 0.25 * np.stack(towards, axis=1)
 
     def _newton(self, maps: np.ndarray, position: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """``(N, 2)`` offsets, each within ±1, to the maximum of the smoothed map's logarithm."""

@@ -162,6 +162,15 @@ def test_a_nan_pixel_does_not_hide_the_peak(rule):
         np.testing.assert_allclose(codec.decode(heatmaps), [[80, 100, 1]], atol=0.01)
 
 
+@pytest.mark.parametrize("rule", DECODE_RULES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_peak_among_what_is_no_number(rule, value):
+    heatmaps = np.full((HEIGHT, WIDTH, 1), value)
+    heatmaps[25, 20] = 1
+    found = HeatmapCodec(HEIGHT, WIDTH, decode_rule=rule).decode(heatmaps)
+    np.testing.assert_array_equal(found, [[80, 100, 1]])
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(DECODE_RULES))
 def test_any_map_decodes_within_a_pixel_of_its_highest(seed, rule):

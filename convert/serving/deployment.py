@@ -1,6 +1,6 @@
 """Files that start a server with an exported model: TensorFlow Serving's and Kubernetes'."""
 
-BATCH = 32  # most boxes that a server puts into one run
+from flpn_tf.runtime.remote.protocol import BATCH
 
 _MODELS = """\
 # tensorflow_model_server --model_config_file=/models/{name}/models.config

@@ -11,9 +11,10 @@ from flpn_tf.convert.graph_decode import decode
 from flpn_tf.convert.serving.photos import read_crops
 from flpn_tf.data.geometry_batch import invert_affine, transform_points
 from flpn_tf.models.pose_network import PoseNetwork
+from flpn_tf.runtime.remote.protocol import SIGNATURE
 from flpn_tf.skeleton import Skeleton
 
-CROPS, PHOTOS, HEATMAPS = "serving_default", "serve_jpeg", "heatmaps"
+CROPS, PHOTOS, HEATMAPS = "serving_default", SIGNATURE, "heatmaps"
 
 
 def signatures(network: PoseNetwork, flip_test: bool = False) -> dict:

@@ -54,8 +54,14 @@ class Batcher:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 "Batching session Run() input tensors must have equal 0th-dimension size.",
             )
+        (count,) = counts
+        if count > self._rows:
+            raise Refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"Task size {count} is larger than maximum input batch size {self._rows}",
+            )
         answer: futures.Future = futures.Future()
-        self._waiting.put((counts.pop(), inputs, answer))
+        self._waiting.put((count, inputs, answer))
         return answer.result()
 
     def _work(self):

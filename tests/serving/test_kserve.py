@@ -1,5 +1,6 @@
 """The exported model behind a real server: KServe, in its own environment (`make test-serving`)."""
 
+import base64
 import json
 import os
 import re
@@ -167,8 +168,10 @@ def test_bad_requests_harm_no_other(url):
             assert answer["error"]
             assert np.array_equal(remote.estimate(path, boxes).keypoints, expected)
         for content, box in ((photo[:-5000], boxes[0]), (photo, [1e5, 0, 9, 9])):
-            answer = remote._transport.predict([content], np.float32([box]), 60)
-            assert answer.errors[0]
+            inputs = {"image_bytes": [{"b64": base64.b64encode(content).decode()}], "boxes": [box]}
+            status, answer = post(url, {"signature_name": "serve_jpeg", "inputs": inputs})
+            assert status == 200
+            assert answer["outputs"]["error"][0]
             assert np.array_equal(remote.estimate(path, boxes).keypoints, expected)
         with pytest.raises(RemoteError, match="HTTP 404"):
             RemoteEstimator(url.replace("flpn", "cats"), deadline=5).estimate(path, boxes)

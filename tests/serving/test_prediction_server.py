@@ -85,6 +85,20 @@ def test_a_photo_sent_once(server, estimator, crowd):
         assert same(once.estimate(*crowd), estimator.estimate(*crowd))
 
 
+def test_no_request_is_larger_than_the_servers_batches(server, remote, estimator, crowd):
+    """Unless `batch` says so, and then a server that batches refuses it, in one line."""
+    address, batching = server
+    pixels, boxes = crowd[0], crowd[1] * 3
+    expected = estimator.estimate(pixels, boxes)
+    assert same(remote.estimate(pixels, boxes), expected)
+    larger = RemoteEstimator(f"grpc://{address}/dots", batch=64)
+    if batching:
+        with pytest.raises(RemoteError, match="Task size 48 is larger than maximum input batch size 32"):
+            larger.estimate(pixels, boxes)
+    else:
+        assert same(larger.estimate(pixels, boxes), expected)
+
+
 def request(signature="serve_jpeg", **inputs):
     asked = predict_pb2.PredictRequest()
     asked.model_spec.name, asked.model_spec.signature_name = "dots", signature
@@ -171,7 +185,5 @@ def test_the_lines_of_the_docs(server, estimator, crowd, tmp_path):
 
 
 def test_no_server():
-    with pytest.raises(
-        RemoteError, match="no answer within 0.5 s. Last: grpc://127.0.0.1:9/dots: UNAVAILABLE"
-    ):
-        RemoteEstimator("grpc://127.0.0.1:9/dots", deadline=0.5).estimate(GOOD, BOX)
+    with pytest.raises(RemoteError, match="no answer within 2 s. Last: grpc://127.0.0.1:9/dots: UNAVAILABLE"):
+        RemoteEstimator("grpc://127.0.0.1:9/dots", deadline=2).estimate(GOOD, BOX)

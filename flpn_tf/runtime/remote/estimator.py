@@ -1,27 +1,28 @@
 """RemoteEstimator: `PoseEstimator.estimate`, computed by a server."""
 
+import json
+import numbers
+import os
 import random
-import re
 import time
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from flpn_tf.errors import InputError, RemoteError
 from flpn_tf.runtime.estimator import check_boxes, check_scores, pose_scores, whole_frame
-from flpn_tf.runtime.files import encode_picture
-from flpn_tf.runtime.images import check_image, decode_image
-from flpn_tf.runtime.photo_header import read_header
 from flpn_tf.runtime.poses import Poses
-from flpn_tf.runtime.remote.transport import Answer, Transport, Unavailable
+from flpn_tf.runtime.remote.connect import connect
+from flpn_tf.runtime.remote.photos import PhotoLike, read_file, to_send
+from flpn_tf.runtime.remote.protocol import BATCH
+from flpn_tf.runtime.remote.transport import Answer, Unavailable
 from flpn_tf.skeleton import COCO_17, Skeleton
 from flpn_tf.spec import PoseSpec
 
-BATCH = 32  # boxes a request: what `flpn export` lets a server put into one run
+_MOST_BYTES = 32 << 20  # of photos in a request, which memory holds a few times
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds
-
-_REST = re.compile(r"https?://[^/?#]+/(?:[^?#]*/)?v1/models/(?P<name>[^/:?#]+)(/versions/[0-9]+)?")
-_GRPC = re.compile(r"grpc(?P<secure>s?)://(?P<address>[^/?#]+)/(?P<name>[^/:?#]+)(?:/(?P<version>[0-9]+))?")
+_LONGEST_DEADLINE = 1e6  # seconds; far beyond it sockets and locks take no timeout
 
 
 def is_url(model) -> bool:
@@ -33,19 +34,22 @@ class RemoteEstimator:
     """Estimates poses by a server that has a model of `flpn export`: TensorFlow Serving, KServe.
 
     Photos go as they are; the server decodes them and turns them upright. Several threads may use one
-    estimator. It is a context manager, which closes its connections.
+    estimator; by REST up to 32 ask at once, others wait. It is a context manager, which closes its
+    connections.
 
     Example:
         with RemoteEstimator("http://localhost:8501/v1/models/flpn") as server:
             poses = server.estimate("photo.jpg", boxes=[[40, 20, 110, 260]])
 
     Args:
-        url: ``http[s]://HOST[:PORT]/v1/models/NAME[/versions/N]`` (REST), or ``grpc[s]://HOST:PORT/NAME[/N]``.
-        spec: `pose_spec.json` of the model, which names its joints; without it 17 are COCO's, and others
-            have numbers.
+        url: ``http[s]://[USER:PASSWORD@]HOST[:PORT]/v1/models/NAME[/versions/N]`` (REST), or
+            ``grpc[s]://HOST:PORT/NAME[/N]``.
+        spec: the model's `PoseSpec`, or its `pose_spec.json` as a path or dict, which names its joints;
+            without it 17 are COCO's, and others have numbers.
         deadline: seconds that an `estimate` may take. What a busy, starting or unreachable server refuses is
             asked again until then, after pauses that double from 0.1 s to 5 s.
-        batch: most boxes in one request.
+        batch: most boxes in one request; not more than the server's ``max_batch_size``, where it batches, or
+            it refuses them. Large photos go with fewer: those of a request have 32 MB together, or it is one.
         send_once: a photo of several boxes is sent once and not with each of them. Not for a server
             that puts requests into batches (TensorFlow Serving's ``--enable_batching``), which refuses it.
 
@@ -54,48 +58,66 @@ class RemoteEstimator:
     """
 
     def __init__(
-        self, url: str, *, spec=None, deadline: float = 30.0, batch: int = BATCH, send_once: bool = False
+        self,
+        url: str,
+        *,
+        spec: str | os.PathLike | Mapping | PoseSpec | None = None,
+        deadline: float = 30.0,
+        batch: int = BATCH,
+        send_once: bool = False,
     ):
-        if not (isinstance(deadline, int | float) and 0 < deadline < float("inf")):
-            raise InputError(f"deadline is a number of seconds above 0. Received: {deadline!r}")
-        if not (isinstance(batch, int) and batch >= 1):
+        if not (isinstance(deadline, numbers.Real) and 0 < deadline <= _LONGEST_DEADLINE):
+            raise InputError(
+                f"deadline is a number of seconds above 0, at most {_LONGEST_DEADLINE:.0f}. "
+                f"Received: {deadline!r}"
+            )
+        if not (isinstance(batch, numbers.Integral) and batch >= 1):
             raise InputError(f"batch is a number of boxes, 1 or more. Received: {batch!r}")
-        self.url, self.name, self._transport = url, *_connect(url)
-        self._deadline, self._batch, self._send_once = deadline, batch, send_once
-        self._skeleton = None
-        if spec is not None:
-            self._skeleton = PoseSpec.from_json(_read(Path(spec)), str(spec)).skeleton
+        self._skeleton = None if spec is None else _read_spec(spec).skeleton
+        self._deadline, self._batch, self._send_once = float(deadline), int(batch), send_once
+        self._closed = False
+        self.url, self.name, self._transport = connect(url)
 
-    def estimate(self, image, boxes=None, box_scores=None, name=None) -> Poses:
-        """Finds one pose a box, as `PoseEstimator.estimate`.
+    def estimate(
+        self,
+        image: PhotoLike,
+        boxes: ArrayLike | None = None,
+        box_scores: ArrayLike | None = None,
+        *,
+        name: str | None = None,
+    ) -> Poses:
+        """Finds one pose a box, as `PoseEstimator.estimate`, but without `flip_test`: that is in the
+        exported model, or not.
 
         Args:
-            image: path or content of a photo, or ``(H, W, 3)`` uint8 RGB. JPEG and PNG go to the server as
-                they are, others as PNG.
+            image: path or content of a photo, or ``(H, W, 3)`` uint8 RGB, of at most 64 megapixels. JPEG and
+                PNG go to the server as they are, others as PNG.
             boxes: ``(P, 4)`` ``[x, y, w, h]`` in pixels of the upright photo, P may be 0. With None the whole
                 frame is taken as one person, then the box around what was found.
             box_scores: ``(P,)`` confidences of the boxes, by default 1.
             name: what messages call the image, by default its path.
 
         Raises:
-            InputError: an unreadable image or a bad box, naming which.
+            InputError: an unreadable image or a bad box, naming which; or this estimator is closed.
             RemoteError: the server gave no answer within the deadline, or one of no use.
         """
         give_up = time.monotonic() + self._deadline
-        name = name or (str(image) if isinstance(image, str | Path) else "the image")
-        content, width, height = _content(image, name)
+        name = name or (str(image) if isinstance(image, str | os.PathLike) else "the image")
+        content, width, height = to_send(image, name)
+        photo = self._transport.encoded(content)
         if boxes is not None:
             boxes = check_boxes(boxes, height, width, name)
             scores = check_scores(box_scores, len(boxes), name)
-            return self._estimate(content, boxes, scores, name, give_up)
+            return self._estimate(photo, boxes, scores, name, give_up)
         if box_scores is not None:
             raise InputError(f"{name}: box_scores need boxes. Received: boxes=None")
         return whole_frame(
-            lambda box: self._estimate(content, box, np.ones(1), name, give_up), height, width, name
+            lambda box: self._estimate(photo, box, np.ones(1), name, give_up), height, width, name
         )
 
     def close(self) -> None:
-        """Ends its connections."""
+        """Ends its connections; nothing can be asked after."""
+        self._closed = True
         self._transport.close()
 
     def __enter__(self) -> "RemoteEstimator":
@@ -104,10 +126,11 @@ class RemoteEstimator:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _estimate(self, content: bytes, boxes, box_scores, name: str, give_up: float) -> Poses:
+    def _estimate(self, photo: bytes, boxes, box_scores, name: str, give_up: float) -> Poses:
+        most = self._batch if self._send_once else min(self._batch, max(_MOST_BYTES // len(photo), 1))
         parts = []
-        for start in range(0, len(boxes), self._batch):
-            answer = self._ask(content, boxes[start : start + self._batch], give_up)
+        for start in range(0, len(boxes), most):
+            answer = self._ask(photo, boxes[start : start + most], give_up)
             for number, error in enumerate(answer.errors, start):
                 if error:
                     raise InputError(f"{name}: box {number}: the server says: {error}")
@@ -128,55 +151,35 @@ class RemoteEstimator:
             )
         return self._skeleton
 
-    def _ask(self, content: bytes, boxes: np.ndarray, give_up: float) -> Answer:
-        photos = [content] * (1 if self._send_once else len(boxes))
-        pause = _FIRST_PAUSE
-        while True:
-            left = give_up - time.monotonic()
+    def _ask(self, photo: bytes, boxes: np.ndarray, give_up: float) -> Answer:
+        photos = [photo] * (1 if self._send_once else len(boxes))
+        request = self._transport.request(photos, boxes.astype(np.float32))
+        pause, last = _FIRST_PAUSE, None
+        while (left := give_up - time.monotonic()) > 0:
+            if self._closed:
+                raise InputError(f"{self.url}: this RemoteEstimator is closed; make another")
             try:
-                return self._transport.predict(photos, boxes.astype(np.float32), max(left, 0.001))
+                return self._transport.predict(request, len(boxes), left)
             except Unavailable as error:
-                # Clients that were refused together must not come back together.
-                wait = pause * random.uniform(0.5, 1.0)
-                if time.monotonic() + wait >= give_up:
-                    raise RemoteError(f"no answer within {self._deadline:g} s. Last: {error}") from error
+                last = error
+            # Clients that were refused together must not come back together.
+            wait = pause * random.uniform(0.5, 1.0)
+            if time.monotonic() + wait >= give_up:
+                break
             time.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE)
+        said = f". Last: {last}" if last else ""  # else reading, or earlier boxes, took as long
+        raise RemoteError(f"no answer within {self._deadline:g} s{said}") from last
 
 
-def _connect(url: str) -> tuple[str, Transport]:
-    """The model's name and a connection to it."""
-    if match := _REST.fullmatch(str(url)):
-        from flpn_tf.runtime.remote.over_rest import RestTransport
-
-        return match["name"], RestTransport(url)
-    if match := _GRPC.fullmatch(str(url)):
-        from flpn_tf.runtime.remote.over_grpc import GrpcTransport
-
-        version = None if match["version"] is None else int(match["version"])
-        address, secure = match["address"], match["secure"] == "s"
-        return match["name"], GrpcTransport(url, address, match["name"], version, secure)
-    raise InputError(
-        f"a server's model is http://HOST:8501/v1/models/NAME or grpc://HOST:8500/NAME. Received: {url!r}"
-    )
-
-
-def _content(image, name: str) -> tuple[bytes, int, int]:
-    """What to send, and width and height of the upright photo."""
-    if isinstance(image, np.ndarray):
-        height, width = check_image(image, name).shape[:2]
-        return encode_picture(image, ".png"), width, height
-    content = image if isinstance(image, bytes) else _read(Path(image))
-    header = read_header(content)
-    if header is not None:
-        return content, *header.upright_size
-    # Another format, or no photo, which is said here.
-    image = decode_image(content, name)
-    return encode_picture(image, ".png"), image.shape[1], image.shape[0]
-
-
-def _read(path: Path) -> bytes:
+def _read_spec(spec) -> PoseSpec:
+    if isinstance(spec, PoseSpec):
+        return spec
+    if isinstance(spec, str | os.PathLike):
+        return PoseSpec.from_json(read_file(spec), str(spec))
+    if not isinstance(spec, Mapping):
+        raise InputError(f"spec is a path, a dict or a PoseSpec. Received: {type(spec).__name__}")
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        return PoseSpec.from_json(json.dumps(dict(spec)), "spec")
+    except TypeError as error:
+        raise InputError(f"spec is no content of pose_spec.json: {error}") from error
