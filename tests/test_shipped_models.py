@@ -13,9 +13,9 @@ SHIPPED = sorted(assets_folder().glob("*.tflite"))
 MEGABYTE = 1e6
 
 
-def test_the_default_preset_ships_in_float16_and_int8():
+def test_the_default_preset_ships_for_phones_and_browsers():
     stems = {path.stem for path in SHIPPED}
-    assert {f"{ALIASES[DEFAULT_MODEL]}_{to}" for to in ("float16", "int8")} <= stems
+    assert {f"{ALIASES[DEFAULT_MODEL]}_{to}" for to in ("float16", "int8", "int8_float_io")} <= stems
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
