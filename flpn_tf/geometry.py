@@ -133,3 +133,9 @@ def keypoints_to_box(keypoints: np.ndarray, min_score: float, margin: float = 0.
     low, high = low - added, high + added
     size = np.maximum(high - low, 1.0)
     return np.concatenate([(low + high - size) / 2, size])
+
+
+def touches(box, height: int, width: int) -> bool:
+    """Whether a box ``[x, y, w, h]`` has a part inside an image."""
+    x, y, w, h = box
+    return bool(x < width and y < height and x + w > 0 and y + h > 0)

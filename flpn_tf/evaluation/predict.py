@@ -18,9 +18,9 @@ from flpn_tf.geometry import shown_area
 from flpn_tf.runtime.estimator import PoseEstimator, check_boxes
 from flpn_tf.runtime.images import read_image
 from flpn_tf.runtime.native_stderr import discard_native_stderr
+from flpn_tf.runtime.progress import Progress
 
 BATCH_SIZE = 32
-_SECONDS_A_LINE = 2.0  # of progress
 _SECONDS_A_PART = 60.0
 
 
@@ -58,7 +58,7 @@ def predict_people(
         for array, part in zip((keypoints, scores, areas), earlier, strict=True):
             array[:first] = part
         print(f"{first} of {len(records)} people were found before", file=sys.stderr)
-    done, progress, kept = first, _Progress(first, len(records)), time.monotonic()
+    done, progress, kept = first, Progress("people", len(records), first), time.monotonic()
     with discard_native_stderr() as stderr:
         try:
             for crops, affines in _batches(_crops(estimator, records[first:])):
@@ -80,23 +80,6 @@ def predict_people(
             raise
     image_ids = np.array([record.image_id for record in records], np.int64)
     return PoseSet(image_ids, keypoints, scores, areas)
-
-
-class _Progress:
-    """Lines on how far it is, not more than one in `_SECONDS_A_LINE` but for the last."""
-
-    def __init__(self, first: int, count: int):
-        self.first, self.count = first, count
-        self.begun = self.said = time.monotonic()
-
-    def say(self, done: int, stderr) -> None:
-        now = time.monotonic()
-        if stderr is None or (now - self.said < _SECONDS_A_LINE and done < self.count):
-            return
-        self.said = now
-        rate = (done - self.first) / max(now - self.begun, 1e-9)
-        left = (self.count - done) / rate
-        print(f"{done}/{self.count} people, {rate:.1f} a second, {left:.0f} s to go", file=stderr, flush=True)
 
 
 def _crops(estimator: PoseEstimator, records: Sequence[PersonRecord]) -> Iterator[tuple]:

@@ -11,7 +11,7 @@ from flpn_tf.presets import resolve_model
 from flpn_tf.runtime import files
 from flpn_tf.runtime.benchmark import ROUNDS, RUNS, WARM_UP, Latency, Setting, measure_latencies
 from flpn_tf.runtime.benchmark_process import measure_process
-from flpn_tf.runtime.pose_command import MAX_THREADS
+from flpn_tf.runtime.pose_settings import MAX_THREADS
 
 XNNPACK = {"on": (True,), "off": (False,), "both": (True, False)}
 _COLUMNS = {

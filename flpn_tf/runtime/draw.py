@@ -13,22 +13,41 @@ _WIDTH_PER_SIDE = 1 / 80  # line width as a fraction of the person's longer box 
 _MIN_WIDTH_PER_SIDE = 1 / 300  # …but at least this fraction of the photo's longer side
 
 
-def draw_poses(image: np.ndarray, poses: Poses, min_score: float = KEYPOINT_THRESHOLD) -> np.ndarray:
+def draw_poses(
+    image: np.ndarray, poses: Poses, min_score: float = KEYPOINT_THRESHOLD, ids=None
+) -> np.ndarray:
     """Draws limbs and joints on a copy of a photo.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
         poses: in this image's pixels.
         min_score: joints at or below it, and limbs that touch one, are left out.
+        ids: ``(P,)`` numbers to write above the people; None for none.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
     """
     canvas = np.ascontiguousarray(image).copy()
-    for box, joints in zip(poses.boxes, poses.keypoints, strict=True):
+    for person, (box, joints) in enumerate(zip(poses.boxes, poses.keypoints, strict=True)):
         side = max(box[2:].max() * _WIDTH_PER_SIDE, max(image.shape[:2]) * _MIN_WIDTH_PER_SIDE)
-        draw_joints(canvas, joints[:, :2], joints[:, 2] > min_score, poses.skeleton, max(1, round(side)))
+        width, shown = max(1, round(side)), joints[:, 2] > min_score
+        draw_joints(canvas, joints[:, :2], shown, poses.skeleton, width)
+        if ids is not None and shown.any():
+            highest = joints[shown][joints[shown, 1].argmin(), :2] - [0, 4 * width]
+            _write(canvas, str(ids[person]), _pixels(highest), width)
     return canvas
+
+
+def _write(canvas: np.ndarray, text: str, place, width: int) -> None:
+    """Text readable on any ground: white with a dark rim."""
+    size = width / 3
+    for colour, line in ((_HOLE, 3 * width), ((255, 255, 255), width)):
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, line, cv2.LINE_AA)
+
+
+def _pixels(points: np.ndarray) -> list:
+    # OpenCV takes 32-bit coordinates; a joint far outside the photo must not overflow them.
+    return np.clip(np.rint(points), -(2**15), 2**15).astype(int).tolist()
 
 
 def draw_joints(
@@ -50,14 +69,13 @@ def draw_joints(
     """
     hollow = np.zeros(len(skeleton), bool) if hollow is None else hollow
     colours = [_COLOURS[joint_side(name)] for name in skeleton.names]
-    # OpenCV takes 32-bit coordinates; a joint far outside the photo must not overflow them.
-    points = np.clip(np.rint(points), -(2**15), 2**15).astype(int)
+    points = _pixels(points)
     for a, b in skeleton.limbs:
         if shown[a] and shown[b]:
             colour = colours[a] if colours[a] == colours[b] else _COLOURS[None]
-            cv2.line(canvas, points[a].tolist(), points[b].tolist(), colour, width, cv2.LINE_AA)
+            cv2.line(canvas, points[a], points[b], colour, width, cv2.LINE_AA)
     for joint in np.flatnonzero(shown):
-        centre, radius = points[joint].tolist(), width + (2 if hollow[joint] else 1)
+        centre, radius = points[joint], width + (2 if hollow[joint] else 1)
         cv2.circle(canvas, centre, radius, colours[joint], cv2.FILLED, cv2.LINE_AA)
         if hollow[joint]:
             cv2.circle(canvas, centre, width, _HOLE, cv2.FILLED, cv2.LINE_AA)

@@ -11,7 +11,7 @@ import numpy as np
 from flpn_tf import geometry
 from flpn_tf.codec import HeatmapCodec, check_decode_rule, flip_heatmaps
 from flpn_tf.errors import InputError
-from flpn_tf.presets import DEFAULT_MODEL, resolve_model
+from flpn_tf.presets import DEFAULT_MODEL, label_of, resolve_model
 from flpn_tf.runtime.backends import open_backend
 from flpn_tf.runtime.images import check_image, read_image
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
@@ -36,6 +36,9 @@ class PoseEstimator:
         threads: for the TFLite runtime.
         decode: ``"argmax"``, ``"quarter"`` or ``"dark"``; by default the rule in the model's spec.
 
+    Attributes:
+        name: its file's without the ending, or that of a network in memory.
+
     Raises:
         InputError: no such model, or one that cannot be used.
     """
@@ -46,6 +49,9 @@ class PoseEstimator:
         self.path = resolve_model(model) if isinstance(model, str | Path) else None
         self._backend = open_backend(self.path or model, threads)
         self.spec = self._backend.spec
+        self.name = (
+            self.spec.name if self.path is None else label_of(self.path).removesuffix(self.path.suffix)
+        )
         self.skeleton = self.spec.skeleton
         self.codec = self.spec.codec
         if decode is not None:
@@ -153,10 +159,15 @@ def whole_frame(estimate, height: int, width: int, name: str) -> Poses:
         file=sys.stderr,
     )
     first = estimate(np.array([[0.0, 0.0, width, height]]))
-    closer = geometry.keypoints_to_box(first.keypoints[0], KEYPOINT_THRESHOLD, _BOX_MARGIN)
-    if closer is None or not _overlaps(closer, height, width):
+    closer = box_around(first.keypoints[0])
+    if closer is None or not geometry.touches(closer, height, width):
         return first
     return estimate(closer[None])
+
+
+def box_around(keypoints: np.ndarray) -> np.ndarray | None:
+    """A person's ``[x, y, w, h]`` around a pose ``(K, 3)``; None where fewer than two joints are found."""
+    return geometry.keypoints_to_box(keypoints, KEYPOINT_THRESHOLD, _BOX_MARGIN)
 
 
 def check_boxes(boxes, height: int, width: int, name: str) -> np.ndarray:
@@ -183,7 +194,7 @@ def check_boxes(boxes, height: int, width: int, name: str) -> np.ndarray:
             expected = f"must be four finite numbers [x, y, w, h], at most {MAX_COORDINATE:.0f} pixels"
         elif not min(box[2:]) >= MIN_BOX_SIDE:
             expected = f"needs a width and a height of at least {MIN_BOX_SIDE} pixels"
-        elif not _overlaps(box, height, width):
+        elif not geometry.touches(box, height, width):
             expected = f"must touch the {width}x{height} image"
         else:
             checked[i] = box
@@ -195,11 +206,6 @@ def check_boxes(boxes, height: int, width: int, name: str) -> np.ndarray:
 def _is_coordinate(value) -> bool:
     # False for NaN too. `True` is a number in Python, not in json.
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= MAX_COORDINATE
-
-
-def _overlaps(box, height: int, width: int) -> bool:
-    x, y, w, h = box
-    return x < width and y < height and x + w > 0 and y + h > 0
 
 
 def check_scores(box_scores, count: int, name: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What `flpn pose` does."""
 
-import functools
 import json
 import sys
 from pathlib import Path
@@ -8,85 +7,89 @@ from pathlib import Path
 import numpy as np
 
 from flpn_tf.errors import InputError
-from flpn_tf.presets import DEFAULT_MODEL, resolve_model
 from flpn_tf.runtime import files
 from flpn_tf.runtime.draw import draw_poses
-from flpn_tf.runtime.estimator import PoseEstimator
 from flpn_tf.runtime.images import IMAGE_SUFFIXES, read_intact_image
-from flpn_tf.runtime.native_stderr import discard_native_stderr
+from flpn_tf.runtime.pose_settings import OpenedModels, PoseSettings
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
-from flpn_tf.runtime.remote.estimator import RemoteEstimator, is_url
-
-MAX_THREADS = 64
+from flpn_tf.runtime.video import command as video_command
+from flpn_tf.runtime.video.reader import is_video
+from flpn_tf.runtime.video.writer import CODECS
 
 
 def run(
-    photos: list[Path],
+    sources: list[Path],
     boxes: Path | None = None,
-    model: str = DEFAULT_MODEL,
     out: Path | None = None,
     json_to: str | None = None,
-    decode: str | None = None,
-    flip: bool = False,
-    threads: int = 1,
+    settings: PoseSettings | None = None,
+    smooth: bool = True,
+    seconds: float | None = None,
 ) -> None:
-    """Estimates the poses in photos and writes json, an overlay, or both.
+    """Estimates the poses in photos or in a video and writes json, pictures of them, or both.
 
-    One photo gives one json object; several, or a folder, one object a line in the order given.
+    One photo gives one json object; several, or a folder, one object a line in the order given; a video or
+    camera one object a line for each frame (`video_command.run`).
 
     Args:
-        photos: files, or folders whose images are taken in name order.
-        boxes: json file: a list of ``[x, y, w, h]`` for one photo, or an object photo name → such a list.
-        model: path, preset, alias, or a URL as `RemoteEstimator` takes it.
-        out: the overlay picture; one photo only.
+        sources: photos, or folders whose images are taken in name order; or one video or camera's number.
+        boxes: json file: a list of ``[x, y, w, h]`` for one photo or a video's first frame, or an object
+            photo name → such a list.
+        out: the photo or video with skeletons; of several photos there is none.
         json_to: file, or `files.STANDARD_OUTPUT`, which is also the default where ``out`` is not given.
-        decode: rule in place of the model's own.
-        flip: average with the mirrored crop.
-        threads: for the TFLite runtime.
+        settings: the model and the detector; by default the phone model.
+        smooth, seconds: of a video.
 
     Raises:
-        InputError: the first bad input; the file outputs are then not written.
+        InputError: the first bad input; photos' file outputs are then not written.
     """
-    paths, several = _expand(photos)
+    settings = settings or PoseSettings()
+    video = any(map(is_video, sources))
+    if video and len(sources) > 1:
+        raise InputError(f"a video is taken alone. Received: {' '.join(map(str, sources))}")
+    if not video and (seconds is not None or not smooth):
+        raise InputError("--seconds and --no-smooth are for a video. Received: photos")
+    if settings.detector is not None and boxes is not None:
+        raise InputError(f"--detector finds the people that --boxes gives; leave one out. Received: {boxes}")
+    paths, several = (sources, False) if video else _expand(sources)
+    if out is not None and several:
+        raise InputError(f"--out draws one photo; --json takes several. Received: {len(paths)} photos")
     if out is not None:
-        if several:
-            raise InputError(f"--out draws one photo; --json takes several. Received: {len(paths)} photos")
-        files.check_writable(out, files.PICTURE_SUFFIXES)
+        files.check_writable(out, tuple(CODECS) if video else files.PICTURE_SUFFIXES)
     if json_to is None and out is None:
         json_to = files.STANDARD_OUTPUT
     files.check_json_output(json_to)
-    if not 1 <= threads <= MAX_THREADS:
-        raise InputError(f"--threads must be 1 to {MAX_THREADS}. Received: {threads}")
-    remote = is_url(model)
-    if remote and (flip or decode is not None):
-        raise InputError("--flip and --decode are the server's, set by `flpn export`; leave them out")
-    inputs = [*paths] + ([boxes] if boxes else []) + ([] if remote else [resolve_model(model)])
+    inputs = [*paths, *settings.files] + ([boxes] if boxes else [])
     for output in (out, json_to):
         if output not in (None, files.STANDARD_OUTPUT):
             files.check_apart(output, inputs)
             inputs.append(output)
     boxes_of = _read_boxes(boxes, several)
-    with discard_native_stderr():
-        if remote:
-            estimator = RemoteEstimator(model)
-            name, estimate = estimator.name, estimator.estimate
-        else:
-            estimator = PoseEstimator(model, threads=threads, decode=decode)
-            name, estimate = estimator.path.stem, functools.partial(estimator.estimate, flip_test=flip)
+    models = settings.open()
+    if video:
+        video_command.run(str(paths[0]), models, boxes_of(paths[0]), out, json_to, smooth, seconds)
+    else:
+        _of_photos(paths, several, models, boxes_of, out, json_to)
+
+
+def _of_photos(paths: list[Path], several: bool, models: OpenedModels, boxes_of, out, json_to) -> None:
     lines = []
     for path in paths:
         image = read_intact_image(path)
-        # A server gets the file as it is.
-        poses = estimate(path if remote else image, boxes_of(path), name=str(path))
-        record = json.dumps(_record(path, image, name, poses), indent=None if several else 1) + "\n"
+        found = (boxes_of(path),)
+        if models.detect is not None:
+            people = models.detect(image)
+            found = people.boxes, people.scores
+        poses = models.estimate(path if models.takes_files else image, *found, name=str(path))
+        record = json.dumps(_record(path, image, models.name, poses), indent=None if several else 1) + "\n"
         if json_to == files.STANDARD_OUTPUT:
             files.write_json(json_to, record)
         lines.append(record)
         if out is not None:
             files.write_atomically(out, files.encode_picture(draw_poses(image, poses), out.suffix))
-            found = sum(int((person[:, 2] > KEYPOINT_THRESHOLD).sum()) for person in poses.keypoints)
+            joints = sum(int((person[:, 2] > KEYPOINT_THRESHOLD).sum()) for person in poses.keypoints)
             print(
-                f"flpn: {found} joints of {len(poses)} people score above {KEYPOINT_THRESHOLD}, "
+                f"flpn: {joints} joints of {len(poses)} people score above {KEYPOINT_THRESHOLD}, "
                 f"drawn in {out}",
                 file=sys.stderr,
             )

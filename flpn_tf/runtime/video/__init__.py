@@ -1,0 +1,1 @@
+"""Frames in and out: files and cameras, decoded and encoded beside the network."""
