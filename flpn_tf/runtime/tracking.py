@@ -7,20 +7,16 @@ import numpy as np
 
 from flpn_tf.errors import InputError
 from flpn_tf.geometry import touches
-from flpn_tf.oks import oks, oks_nms
+from flpn_tf.oks import oks_nms
+from flpn_tf.runtime.association import associate
 from flpn_tf.runtime.estimator import box_around, check_boxes
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
 from flpn_tf.runtime.smoothing import PoseSmoother
 
 SEARCH_INTERVAL = 1.0  # seconds
 MEMORY = 1.0  # seconds
-# Mean score of a pose's joints: to be believed at first, and from then on. Of 262 `coco_val` people 93 % and
-# 98 % reach them with the shipped model, of 299 boxes beside people 33 % and 52 %.
+# Mean score of a pose's joints, to be believed at first and from then on: `benchmarks/pose_belief.py`.
 _BELIEF_IN_NEW, _BELIEF_IN_KNOWN = 0.25, 0.2
-_SAME_POSE = 0.5  # OKS in one frame
-_SAME_PERSON = 0.2  # OKS with the pose before somebody was lost
-_SAME_PLACE = 0.3  # IoU of a track's box and that of somebody found
-_HELD = 0.7  # share of a track's box inside that of somebody found
 _LARGER = 1.6  # where to look again without a detector, in sides of the box
 _DOUBLE = 0.7  # OKS of two tracks that have become one person's
 _UNCONFIRMED = 2  # searches by a detector that may miss somebody before weak joints are disbelieved
@@ -192,38 +188,30 @@ class PoseTracker:
                 changed, as the tracks are.
         """
         known = len(places)
-        met = np.array([p for p in range(known, len(poses)) if beliefs[p] >= _BELIEF_IN_KNOWN], np.int64)
-        likeness = self._likeness(poses, places)[met]
-        alike = likeness >= [_SAME_PERSON if place is None else _SAME_POSE for place in places]
-        pairs = _greedy_pairs(np.where(alike, likeness, 0.0))
-        # Of those whom nobody is like by the joints: boxes that overlap, then one that has shrunk to a part.
-        overlap, share = _overlaps([track.box for track in self._tracks], poses.boxes[met])
-        near = np.where(overlap >= _SAME_PLACE, 1 + overlap, np.where(share >= _HELD, share, 0.0))
-        near[alike.any(axis=1)] = near[:, [number for _, number in pairs]] = 0.0
-        pairs += _greedy_pairs(near)
+        met = [place for place in range(known, len(poses)) if beliefs[place] >= _BELIEF_IN_KNOWN]
+        pairs, shrunk, doubles = associate(
+            poses.keypoints[met],
+            poses.boxes[met],
+            [
+                track.pose if place is None else poses.keypoints[place]
+                for track, place in zip(self._tracks, places, strict=True)
+            ],
+            [track.box for track in self._tracks],
+            [place is not None for place in places],
+            poses.skeleton.sigmas,
+        )
         for row, number in pairs:
-            place, other = places[number], int(met[row])
-            shrunk = self._detector is not None and near[row, number] and overlap[row, number] < _SAME_PLACE
-            if place is None or shrunk or beliefs[other] > beliefs[place]:
+            place, other = places[number], met[row]
+            # A detector says how large a person is; another look at the picture does not.
+            larger = self._detector is not None and (row, number) in shrunk
+            if place is None or larger or beliefs[other] > beliefs[place]:
                 places[number] = other
         if self._detector is not None:
             self._disbelieve({number for _, number in pairs}, beliefs, places)
-        taken = {row for row, _ in pairs}
-        for row, place in enumerate(met.tolist()):
-            if row not in taken and not alike[row].any() and beliefs[place] >= _BELIEF_IN_NEW:
-                self._meet(place, poses, places)
-
-    def _likeness(self, poses: Poses, places: list[int | None]) -> np.ndarray:
-        """(P, T) OKS of poses with those of tracks: this frame's, or where that is not believed the last."""
-        likeness = np.zeros((len(poses), len(places)))
-        for number, (track, place) in enumerate(zip(self._tracks, places, strict=True)):
-            pose = track.pose if place is None else poses.keypoints[place]
-            if pose is not None:
-                labelled = np.concatenate([pose[:, :2], np.ones((len(pose), 1))], axis=1)
-                area = track.box[2] * track.box[3]
-                values = oks(poses.keypoints, labelled[np.newaxis], [area], poses.skeleton.sigmas)
-                likeness[:, number] = values[:, 0]
-        return likeness
+        strangers = set(range(len(met))) - doubles - {row for row, _ in pairs}
+        for row in sorted(strangers):
+            if beliefs[met[row]] >= _BELIEF_IN_NEW:
+                self._meet(met[row], poses, places)
 
     def _meet(self, place: int, poses: Poses, places: list[int | None]) -> None:
         """Somebody who is like nobody known."""
@@ -282,23 +270,3 @@ class PoseTracker:
 def _enlarged(box: np.ndarray) -> np.ndarray:
     sides = _LARGER * box[2:]
     return np.concatenate([box[:2] + (box[2:] - sides) / 2, sides])
-
-
-def _overlaps(tracks, boxes) -> tuple[np.ndarray, np.ndarray]:
-    """(N, T) IoU of N boxes and T tracks' boxes, and how much of each track's lies in each, 0–1."""
-    tracks, boxes = np.reshape(tracks, (1, -1, 4)), np.reshape(boxes, (-1, 1, 4))
-    low = np.maximum(tracks[..., :2], boxes[..., :2])
-    high = np.minimum(tracks[..., :2] + tracks[..., 2:], boxes[..., :2] + boxes[..., 2:])
-    common = np.maximum(high - low, 0).prod(axis=-1)
-    of_tracks, of_boxes = tracks[..., 2:].prod(axis=-1), boxes[..., 2:].prod(axis=-1)
-    return common / (of_tracks + of_boxes - common), common / of_tracks
-
-
-def _greedy_pairs(values: np.ndarray) -> list[tuple[int, int]]:
-    """Rows and columns paired by the highest values first, each once; pairs of 0 are none."""
-    values, pairs = values.copy(), []
-    while values.size and values.max() > 0:
-        row, column = np.unravel_index(values.argmax(), values.shape)
-        pairs.append((int(row), int(column)))
-        values[row], values[:, column] = 0.0, 0.0
-    return pairs
