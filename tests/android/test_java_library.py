@@ -7,13 +7,14 @@ import golden_vectors
 import library_cases
 import numpy as np
 import pytest
+import tracked_videos
 from java_library import Questions, compiled_library, doubles
 from spec_texts import ACCEPTED, GOOD, NOT_SERVED, REFUSED
 
 from flpn_tf import geometry
 from flpn_tf.errors import InputError
 from flpn_tf.presets import assets_folder
-from flpn_tf.runtime import estimator, smoothing
+from flpn_tf.runtime import estimator, smoothing, tracking
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD
 from flpn_tf.spec import SPEC_VERSION, PoseSpec
 
@@ -52,17 +53,21 @@ def walk(seed: int = 7):
     return times, boxes, joints
 
 
-def poses_to_track():
-    rng = np.random.default_rng(11)
-    poses = rng.uniform(0, 90, (12, len(library_cases.JOINTS), 3))
-    poses[..., 2] = rng.uniform(0, 0.6, poses.shape[:2])
-    poses[0, :, 2], poses[1, 1:, 2], poses[1, 0, 2] = 0.0, 0.2, 0.9
-    poses[2, :, :2], poses[2, :, 2] = (40.0, 30.0), 0.5
-    poses[3, :, :2], poses[3, :, 2] = poses[3, :, :2] - 500, 0.5
-    # Of an image 90 high and 70 wide: right of it, and in its lowest rows.
-    poses[4, :, :2], poses[4, :, 2] = [[75 + i, 10 * i] for i in range(7)], 0.5
-    poses[5, :, :2], poses[5, :, 2] = [[10 * i, 75 + i] for i in range(7)], 0.5
-    return poses
+def boxes_to_follow(seed: int = 11):
+    """Name → pose, the pose before or None, and the box it was looked for in."""
+    rng, cases = np.random.default_rng(seed), {}
+    for number in range(300):
+        spread = 10 ** rng.uniform(0, 3, 2)
+        pose = np.hstack([rng.normal(rng.normal(0, 300, 2), spread, (7, 2)), rng.uniform(0, 0.7, (7, 1))])
+        before = pose + np.hstack([rng.normal(0, 20, (7, 2)), rng.uniform(-0.3, 0.3, (7, 1))])
+        low, high = pose[:, :2].min(axis=0), pose[:, :2].max(axis=0)
+        box = np.concatenate([low + rng.normal(0, 20, 2), (high - low) * rng.uniform(0.3, 2, 2) + 1])
+        cases[number] = pose, before if number % 4 else None, box
+    cases[0][0][:, 2] = 0.0
+    cases[1][0][1:, 2], cases[1][0][0, 2] = KEYPOINT_THRESHOLD, 0.9
+    cases[2][1][:, 2] = 0.1
+    cases[3][0][:] = 40.0, 30.0, 0.5
+    return cases
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +101,10 @@ def answer(tmp_path_factory):
         ask("euro", parameters, parameters, len(values), rows)
     times, boxes, joints = walk()
     ask("smooth", "walk", GOOD, EURO[0], 30, *np.hstack([times[:, None], boxes, joints.reshape(30, -1)]))
-    for i, pose in enumerate(poses_to_track()):
-        ask("track", i, GOOD, pose, 90, 70)
+    for name, (pose, before, box) in boxes_to_follow().items():
+        ask("next box", name, GOOD, pose, int(before is not None), [] if before is None else before, box)
+    for name, video in tracked_videos.VIDEOS.items():
+        ask("track", name, *video.question(GOOD))
     for name, (text, _) in (REFUSED | NOT_SERVED).items():
         ask("spec", name, text)
     for name, text in ACCEPTED.items():
@@ -247,7 +254,7 @@ def test_smoothing_has_the_constants_of_its_python_twin(answer):
     twin = [smoother(pose, time, box) for pose, time, box in zip(joints, times, boxes, strict=True)]
     constants = tuple(doubles(answer("defaults", "")))
     assert constants[:3] == EURO[0]
-    assert constants[4:] == (
+    assert constants[4:8] == (
         KEYPOINT_THRESHOLD,
         estimator.MAX_COORDINATE,
         estimator.MIN_BOX_SIDE,
@@ -258,19 +265,30 @@ def test_smoothing_has_the_constants_of_its_python_twin(answer):
 
 
 def test_next_box_as_in_python(answer):
-    margin = doubles(answer("defaults", ""))[3]
-    assert margin == 0.08
-    lost = 0
-    for i, pose in enumerate(poses_to_track()):
-        score, *box = doubles(answer("track", i))
+    for name, (pose, before, box) in boxes_to_follow().items():
+        score, *found = doubles(answer("next box", name))
         assert score == pytest.approx(estimator.pose_scores(pose[None])[0], abs=1e-12)
-        expected = geometry.keypoints_to_box(pose, KEYPOINT_THRESHOLD, margin)
-        if expected is None or (expected[:2] + expected[2:] <= 0).any() or (expected[:2] >= (70, 90)).any():
-            assert box == [], i
-            lost += 1
-        else:
-            np.testing.assert_allclose(box, expected, atol=1e-9, err_msg=str(i))
-    assert 3 <= lost < 9
+        expected = tracking.next_box(pose, before, box)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9, err_msg=str(name))
+
+
+def test_tracking_has_the_constants_of_its_python_twin(answer):
+    constants = doubles(answer("defaults", ""))
+    assert constants[3] == estimator._BOX_MARGIN
+    assert tuple(constants[8:]) == (
+        tracking._BELIEF_IN_NEW,
+        tracking._BELIEF_IN_KNOWN,
+        tracking.SEARCH_INTERVAL,
+        tracking.MEMORY,
+        tracking._LARGER,
+        tracking._FASTEST_SHRINKING,
+    )
+
+
+@pytest.mark.parametrize("name", tracked_videos.VIDEOS)
+def test_a_person_is_tracked(answer, name):
+    frames = doubles(answer("track", name)).reshape(-1, 7)
+    tracked_videos.VIDEOS[name].check([tracked_videos.Frame(*row[:3], row[3:]) for row in frames])
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -311,6 +329,6 @@ def read_as(spec: PoseSpec) -> str:
 
 def test_wrong_calls_are_refused_in_one_clear_sentence(answer):
     lines = answer("refusals", "").decode().splitlines()
-    assert len(lines) == 15
+    assert len(lines) == 16
     for line in lines:
         assert "Received: " in line, line

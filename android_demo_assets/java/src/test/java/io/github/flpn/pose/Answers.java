@@ -56,12 +56,17 @@ public final class Answers {
             case "smooth":
                 smooth();
                 break;
+            case "next box":
+                nextBox();
+                break;
             case "track":
                 track();
                 break;
             case "defaults":
-                write(PoseSmoother.MIN_CUTOFF, PoseSmoother.BETA, PoseSmoother.D_CUTOFF, BoxTracker.MARGIN,
-                        Pose.SCORE_THRESHOLD, Box.MAX_COORDINATE, Box.MIN_SIDE, PoseSpec.SPEC_VERSION);
+                write(PoseSmoother.MIN_CUTOFF, PoseSmoother.BETA, PoseSmoother.D_CUTOFF, PersonTracker.MARGIN,
+                        Pose.SCORE_THRESHOLD, Box.MAX_COORDINATE, Box.MIN_SIDE, PoseSpec.SPEC_VERSION,
+                        PersonTracker.BELIEF_IN_NEW, PersonTracker.BELIEF_IN_KNOWN, PersonTracker.SEARCH_INTERVAL,
+                        PersonTracker.MEMORY, PersonTracker.LARGER, PersonTracker.FASTEST_SHRINKING);
                 break;
             case "spec":
                 spec();
@@ -163,15 +168,42 @@ public final class Answers {
         write(answers);
     }
 
-    private void track() throws IOException {
+    private void nextBox() throws IOException {
         PoseSpec spec = spec(text());
         Pose pose = pose(spec);
-        Box box = new BoxTracker().next(pose, in.readInt(), in.readInt());
-        if (box == null) {
-            write(pose.score());
-        } else {
-            write(pose.score(), box.x, box.y, box.width, box.height);
+        Pose before = in.readInt() == 1 ? pose(spec) : null;
+        Box next = PersonTracker.next(pose, before, box());
+        write(pose.score(), next.x, next.y, next.width, next.height);
+    }
+
+    /** A video. The model finds the joints that lie in the crop, exactly. */
+    private void track() throws IOException {
+        PoseSpec spec = spec(text());
+        int height = in.readInt();
+        int width = in.readInt();
+        PersonTracker tracker = new PersonTracker();
+        if (in.readInt() == 1) {
+            tracker.start(box());
         }
+        double[] answers = new double[0];
+        for (int left = in.readInt(); left > 0; left--) {
+            Box looked = tracker.look(height, width, in.readDouble());
+            Pose pose = pose(spec);
+            CropTransform transform = new CropTransform(spec, looked);
+            int found = 0;
+            for (int joint = 0; joint < pose.size(); joint++) {
+                double x = transform.cropX(pose.x(joint));
+                double y = transform.cropY(pose.y(joint));
+                boolean shown = x >= 0 && y >= 0 && x < spec.inputWidth && y < spec.inputHeight;
+                pose.set(joint, pose.x(joint), pose.y(joint), shown ? pose.score(joint) : 0);
+                found += pose.isFound(joint) ? 1 : 0;
+            }
+            double there = tracker.update(pose) ? 1 : 0;
+            double following = tracker.isFollowing() ? 1 : 0;
+            double[] answer = {there, following, found, looked.x, looked.y, looked.width, looked.height};
+            answers = join(answers, answer);
+        }
+        write(answers);
     }
 
     private void spec() throws IOException {

@@ -17,6 +17,8 @@ final class Refusals {
         filter.filter(0, 5);
         PoseSmoother smoother = new PoseSmoother(spec.skeleton);
         smoother.smooth(pose, box, 5);
+        PersonTracker tracker = new PersonTracker();
+        tracker.look(3, 4, 5);
         return String.join(
                 "\n",
                 line("box of no width", () -> new Box(0, 0, 0, 5)),
@@ -33,7 +35,8 @@ final class Refusals {
                 line("no unit", () -> filter.filter(1, 6, 0)),
                 line("cutoff of 0", () -> new OneEuroFilter(0, 1, 1)),
                 line("negative beta", () -> new OneEuroFilter(1, -1, 1)),
-                line("pose time goes back", () -> smoother.smooth(pose, box, 4)));
+                line("pose time goes back", () -> smoother.smooth(pose, box, 4)),
+                line("frame of the past", () -> tracker.look(3, 4, 5)));
     }
 
     private static String line(String name, Runnable call) {

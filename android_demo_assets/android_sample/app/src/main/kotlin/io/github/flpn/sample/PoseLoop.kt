@@ -1,10 +1,10 @@
 package io.github.flpn.sample
 
 import io.github.flpn.pose.Box
-import io.github.flpn.pose.BoxTracker
 import io.github.flpn.pose.CropTransform
 import io.github.flpn.pose.Cropper
 import io.github.flpn.pose.HeatmapDecoder
+import io.github.flpn.pose.PersonTracker
 import io.github.flpn.pose.Pose
 import io.github.flpn.pose.PoseSmoother
 
@@ -14,10 +14,10 @@ class PoseLoop(private val model: PoseModel) {
     private val cropper = Cropper(spec)
     private val input = cropper.newInput()
     private val decoder = HeatmapDecoder(spec)
-    private val tracker = BoxTracker()
+    private val tracker = PersonTracker()
     private val smoother = PoseSmoother(spec.skeleton)
     private val pose = Pose(spec.skeleton)
-    private var box: Box? = null
+    private var shown: Pose? = null
     private var lastSeconds = Double.NEGATIVE_INFINITY
 
     /** How long the model took for the last frame, nanoseconds. */
@@ -25,7 +25,8 @@ class PoseLoop(private val model: PoseModel) {
         private set
 
     /**
-     * The pose in the next frame, image pixels, or null where nobody is found.
+     * The pose in the next frame, image pixels, or null where nobody is found. In the frame of a search, about one a
+     * second, it may be that of the frame before.
      *
      * @param argb the upright picture, `argb[y * width + x]`
      * @param seconds when it was taken
@@ -34,28 +35,22 @@ class PoseLoop(private val model: PoseModel) {
         // Another camera may count from another start.
         if (seconds <= lastSeconds) reset()
         lastSeconds = seconds
-        modelNanos = 0
-        val looked = box ?: searched(argb, height, width) ?: return null
-        estimate(looked, argb, height, width)
-        box = tracker.next(pose, height, width)
-        if (box == null) {
+        estimate(tracker.look(height, width, seconds), argb, height, width)
+        if (tracker.update(pose)) {
+            shown = pose.copy().also { smoother.smooth(it, tracker.box(), seconds) }
+        } else if (!tracker.isFollowing) {
+            shown = null
             smoother.reset()
-            return null
         }
-        return pose.copy().also { smoother.smooth(it, looked, seconds) }
+        return shown
     }
 
     /** Forgets the person. */
     fun reset() {
-        box = null
+        tracker.reset()
         smoother.reset()
+        shown = null
         lastSeconds = Double.NEGATIVE_INFINITY
-    }
-
-    /** Where somebody is in the whole frame: good enough to look closer. */
-    private fun searched(argb: IntArray, height: Int, width: Int): Box? {
-        estimate(Box.ofImage(height, width), argb, height, width)
-        return tracker.next(pose, height, width)
     }
 
     private fun estimate(looked: Box, argb: IntArray, height: Int, width: Int) {
@@ -63,7 +58,7 @@ class PoseLoop(private val model: PoseModel) {
         cropper.crop(transform, argb, height, width, input)
         val start = System.nanoTime()
         model.run(input, decoder, pose)
-        modelNanos += System.nanoTime() - start
+        modelNanos = System.nanoTime() - start
         transform.toImage(pose)
     }
 }
