@@ -33,6 +33,7 @@ def main(wheel: Path, output: Path) -> None:
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([detect.get_concrete_function()], tf.Module())
     write_atomically(output, converter.convert())
+    print(f"{output}: {output.stat().st_size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -33,16 +33,22 @@ def draw_poses(
         width, shown = max(1, round(side)), joints[:, 2] > min_score
         draw_joints(canvas, joints[:, :2], shown, poses.skeleton, width)
         if ids is not None and shown.any():
-            highest = joints[shown][joints[shown, 1].argmin(), :2] - [0, 4 * width]
-            _write(canvas, str(ids[person]), _pixels(highest), width)
+            top = joints[shown][joints[shown, 1].argmin(), :2]
+            _write(canvas, str(ids[person]), top - [0, 0.08 * box[2:].max()], width)
     return canvas
 
 
-def _write(canvas: np.ndarray, text: str, place, width: int) -> None:
-    """Text readable on any ground: white with a dark rim."""
-    size = width / 3
-    for colour, line in ((_HOLE, 3 * width), ((255, 255, 255), width)):
-        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, line, cv2.LINE_AA)
+def _write(canvas: np.ndarray, text: str, place: np.ndarray, width: int) -> None:
+    """Text around a place, within the picture; white with a dark rim, which any ground shows."""
+    font, size, weight, rim = cv2.FONT_HERSHEY_SIMPLEX, 0.4 + width / 6, max(1, width // 2), 1 + width // 3
+    (across, up), _ = cv2.getTextSize(text, font, size, weight)
+    limits = np.maximum([canvas.shape[1] - across - rim, canvas.shape[0] - rim], [rim, up + rim])
+    x, y = _pixels(np.clip(place - [across / 2, 0], [rim, up + rim], limits))
+    # OpenCV 5 draws letters of one weight, so the rim is the same letters all around.
+    around = [(dx, dy) for dx in (-rim, 0, rim) for dy in (-rim, 0, rim) if dx or dy]
+    for dx, dy in around:
+        cv2.putText(canvas, text, (x + dx, y + dy), font, size, _HOLE, weight, cv2.LINE_AA)
+    cv2.putText(canvas, text, (x, y), font, size, (255, 255, 255), weight, cv2.LINE_AA)
 
 
 def _pixels(points: np.ndarray) -> list:

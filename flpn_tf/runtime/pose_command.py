@@ -88,11 +88,8 @@ def _of_photos(paths: list[Path], several: bool, models: OpenedModels, boxes_of,
         if out is not None:
             files.write_atomically(out, files.encode_picture(draw_poses(image, poses), out.suffix))
             joints = sum(int((person[:, 2] > KEYPOINT_THRESHOLD).sum()) for person in poses.keypoints)
-            print(
-                f"flpn: {joints} joints of {len(poses)} people score above {KEYPOINT_THRESHOLD}, "
-                f"drawn in {out}",
-                file=sys.stderr,
-            )
+            found = f"{joints} joints of {len(poses)} people score above {KEYPOINT_THRESHOLD}, drawn in {out}"
+            print(f"flpn: {found if len(poses) else f'nobody is found; {out} is the photo'}", file=sys.stderr)
     if json_to not in (None, files.STANDARD_OUTPUT):
         files.write_json(json_to, "".join(lines))
 

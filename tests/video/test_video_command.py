@@ -62,7 +62,9 @@ def test_json_lines_and_the_video(flpn, video, tmp_path, capfd):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "out.mp4"]
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines()[-1].startswith(f"{FRAMES}/{FRAMES} frames, ")
+    *_, progress, end = captured.err.splitlines()
+    assert progress.startswith(f"{FRAMES}/{FRAMES} frames, ")
+    assert end == f"flpn: {FRAMES} frames, somebody in {FRAMES}, kept in out.mp4 and out.jsonl"
 
 
 def test_json_on_standard_output_is_the_default(flpn, video, capsys):

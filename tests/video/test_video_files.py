@@ -134,7 +134,7 @@ def test_what_is_no_video(tmp_path, content):
 def test_no_such_source(tmp_path):
     with pytest.raises(InputError, match=r"none\.mp4: there is no such file"):
         VideoReader(tmp_path / "none.mp4")
-    with pytest.raises(InputError, match="camera 97: cannot be opened as a video; is there one"):
+    with pytest.raises(InputError, match="camera 97: cannot be opened; is there one"):
         VideoReader("97")
 
 

@@ -31,7 +31,7 @@ class OnnxFile:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = _SILENT
-        with _as_input_error(f"ONNX Runtime cannot open {path}"):
+        with _as_input_error(f"{path} cannot be opened as an ONNX model"):
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )

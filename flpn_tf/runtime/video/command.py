@@ -87,7 +87,7 @@ def run(
 
 def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds, stderr) -> None:
     reader = VideoReader(source)
-    done, last = 0, 0.0
+    done, inhabited, last = 0, 0, 0.0
     with contextlib.ExitStack() as stack:
         writer = None if out is None else stack.enter_context(VideoWriter(out, reader.rate))
         lines = stack.enter_context(JsonLines(json_to))
@@ -101,7 +101,7 @@ def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds
                 lines.write(_record(reader.name, frame, model, people))
                 if writer is not None:
                     writer.write(_drawing(frame, people), frame.time)
-                done, last = done + 1, frame.time
+                done, inhabited, last = done + 1, inhabited + bool(len(people)), frame.time
                 progress.say(done, stderr)
         except KeyboardInterrupt:
             if done and stderr is not None:
@@ -110,6 +110,8 @@ def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds
                 raise
             return
     _check_end(reader, done, last, seconds, _kept(out, json_to))
+    if stderr is not None:
+        print(f"flpn: {done} frames, somebody in {inhabited}, {_kept(out, json_to)}", file=stderr)
 
 
 def _expected(reader: VideoReader, seconds: float | None) -> int | None:

@@ -13,7 +13,22 @@ import numpy as np
 
 from flpn_tf.errors import InputError
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".wmv", ".flv")
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".mpg",
+    ".mpeg",
+    ".3gp",
+    ".wmv",
+    ".flv",
+    ".ts",
+    ".mts",
+    ".ogv",
+)
 _AHEAD = 8  # frames
 _USUAL_RATE = 30.0
 _RATES = 1.0, 1000.0  # frames a second that a file may claim
@@ -69,8 +84,9 @@ class VideoReader:
         self._capture = cv2.VideoCapture(int(self.source) if self.is_camera else self.source)
         if not self._capture.isOpened():
             self._capture.release()
-            hint = "is there one, and may you use it?" if self.is_camera else "is it a whole video file?"
-            raise InputError(f"{self.name}: cannot be opened as a video; {hint}")
+            if self.is_camera:
+                raise InputError(f"{self.name}: cannot be opened; is there one, and may you use it?")
+            raise InputError(f"{self.name}: cannot be opened as a video; is it a whole video file?")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if _RATES[0] <= rate <= _RATES[1] else _USUAL_RATE
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
