@@ -13,13 +13,16 @@ from typing import BinaryIO, TextIO
 
 
 @contextlib.contextmanager
-def discard_native_stderr() -> Iterator[TextIO | None]:
+def discard_native_stderr(noise: BinaryIO | None = None) -> Iterator[TextIO | None]:
     """Discards what is written to file descriptor 2 meanwhile; gives `sys.stderr` as it was, to print to.
+
+    Args:
+        noise: a file that receives it instead.
 
     TensorFlow, the TFLite runtime and the picture decoders write notices there, which would stand before our
     own single line. What a decoder says of damage is lost too; `read_intact_image` heeds it.
     """
-    with Path(os.devnull).open("wb") as sink, _redirected(sink) as saved:
+    with Path(os.devnull).open("wb") as nowhere, _redirected(noise or nowhere) as saved:
         if saved is None or not _writes_to_descriptor_2(sys.stderr):
             yield sys.stderr
         else:

@@ -1,6 +1,7 @@
 """What `flpn pose` does."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def run(
         raise InputError(f"a video is taken alone. Received: {' '.join(map(str, sources))}")
     if not video and (seconds is not None or not smooth):
         raise InputError("--seconds and --no-smooth are for a video. Received: photos")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise InputError(f"--seconds is a number above 0. Received: {seconds}")
     if settings.detector is not None and boxes is not None:
         raise InputError(f"--detector finds the people that --boxes gives; leave one out. Received: {boxes}")
     paths, several = (sources, False) if video else _expand(sources)

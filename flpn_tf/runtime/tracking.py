@@ -14,6 +14,7 @@ from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD, Poses
 from flpn_tf.runtime.smoothing import PoseSmoother
 
 SEARCH_INTERVAL = 1.0  # seconds
+RETRY = 0.1  # seconds, while somebody or everybody is missing
 MEMORY = 1.0  # seconds
 # Mean score of a pose's joints, to be believed at first and from then on: `benchmarks/pose_belief.py`.
 _BELIEF_IN_NEW, _BELIEF_IN_KNOWN = 0.25, 0.2
@@ -30,7 +31,8 @@ class TrackedPoses:
 
     Attributes:
         poses: P of them, the longest known first.
-        ids: ``(P,)`` int64, a number for each person, from 1, which no other person gets.
+        ids: ``(P,)`` int64, from 1, the same for the same person. Without a detector there is one person, and
+            one number until they are out of sight for `MEMORY`.
     """
 
     poses: Poses
@@ -75,7 +77,7 @@ def next_box(pose: np.ndarray, before: np.ndarray | None, box: np.ndarray) -> np
     Args:
         pose: ``(K, 3)`` of this frame, pixels.
         before: of the frame before, None where there was none.
-        box: ``[x, y, w, h]``, where this pose was looked for.
+        box: ``[x, y, w, h]``, where the person was followed to in this frame.
     """
     around = box_around(pose)
     if around is None:
@@ -94,10 +96,10 @@ def next_box(pose: np.ndarray, before: np.ndarray | None, box: np.ndarray) -> np
 class PoseTracker:
     """Follows people through a video: a frame's joints say where to look in the next one (as in MoveNet).
 
-    People are searched for at first, every ``search_interval``, and when somebody was lost: by the detector,
-    or without one in the whole frame, where one person is found. A pose found so belongs to the person whose
-    own is most like it (by OKS, greedily), else to somebody new. Who is lost is looked for in the same place
-    for `MEMORY` seconds more, and is known again by the pose.
+    People are searched for at first, every ``search_interval``, and when somebody was lost, then every tenth
+    of a second: by the detector, or without one in the whole frame, where one person is found. A pose found
+    so belongs to the person whose own, or whose box, it is most like, else to somebody new (`associate`). Who
+    is lost is looked for in the same place for `MEMORY` seconds more, and known again there or by the pose.
 
     Example:
         tracker = PoseTracker(PoseEstimator("flpn-mobile"))
@@ -225,8 +227,10 @@ class PoseTracker:
     def _disbelieve(self, confirmed: set[int], beliefs: np.ndarray, places: list[int | None]) -> None:
         """Forgets those whom the detector does not see and whose joints say little."""
         for number, (track, place) in enumerate(zip(self._tracks, places, strict=True)):
-            seen_alone = place is not None and beliefs[place] >= _BELIEF_ALONE
-            track.unconfirmed = 0 if number in confirmed or seen_alone else track.unconfirmed + 1
+            if place is None:  # lost; MEMORY counts
+                continue
+            strong = beliefs[place] >= _BELIEF_ALONE
+            track.unconfirmed = 0 if number in confirmed or strong else track.unconfirmed + 1
             if track.unconfirmed >= _UNCONFIRMED:
                 places[number], track.seen = None, -math.inf
 
@@ -254,10 +258,11 @@ class PoseTracker:
             keypoints.append(track.smoother(joints, time, track.box) if self._smooth else joints)
         ids, taken = np.array(shown, np.int64).reshape(-1, 2).T
         self._tracks = [track for track in self._tracks if time - track.seen <= MEMORY]
-        if len(shown) < max(before, 1):
+        missing = len(shown) < max(len(self._tracks), 1)
+        if searched:
+            self._next_search = time + (RETRY if missing else self._search_interval)
+        elif len(shown) < before:
             self._next_search = time
-        elif searched:
-            self._next_search = time + self._search_interval
         found = Poses(
             poses.boxes[taken],
             np.reshape(keypoints, (-1, *poses.keypoints.shape[1:])),

@@ -101,6 +101,24 @@ def test_who_is_hidden_for_a_moment_is_known_again(estimator, hidden, ids):
     assert back == ([1, 2] if ids == [1, 2] else sorted([there, 3]))
 
 
+def test_who_is_hidden_alone_is_known_again(estimator):
+    detector = Detector()
+    tracker = PoseTracker(estimator, detector)
+    points = moving_dots.person(100, 100)
+    found = watch(tracker, detector, [[points]] * 5 + [[]] * 10 + [[points]] * 10)
+    assert found[-1].ids.tolist() == [1]
+    assert len(found[10]) == 0
+
+
+def test_who_comes_back_elsewhere_is_found_soon(estimator):
+    detector = Detector()
+    tracker = PoseTracker(estimator, detector)
+    left, right = moving_dots.person(60, 100), moving_dots.person(200, 100)
+    found = watch(tracker, detector, [[left, right]] * 10 + [[left]] * 6 + [[left, right + (60, 0)]] * 10)
+    assert len(found[12]) == 1
+    assert len(found[16 + 4]) == 2
+
+
 def test_a_jump_is_found_again_and_is_the_same_person(estimator):
     tracker = PoseTracker(estimator)
     ids = []

@@ -1,7 +1,12 @@
 """`flpn pose VIDEO`, as a user runs it."""
 
 import json
+import resource
+import signal
+import subprocess
+import sys
 
+import cv2
 import helpers
 import moving_dots
 import numpy as np
@@ -120,11 +125,46 @@ def test_a_damaged_video_keeps_what_could_be_read(flpn, video, tmp_path, capfd):
     assert flpn("cut.avi", "--out", "out.mp4", "--json", "out.jsonl") == 2
     lines = records((tmp_path / "out.jsonl").read_text())
     assert 5 < len(lines) < FRAMES
-    message = f"cut.avi: damaged: {len(lines)} of about {FRAMES} frames can be read. They are kept in out.mp4"
+    message = (
+        f"cut.avi: {len(lines)} of about {FRAMES} frames can be read, the rest is damaged. They are kept in"
+    )
     (last,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("flpn: error")]
     assert message in last
     with VideoReader(tmp_path / "out.mp4") as reader:
         assert len(list(reader)) == len(lines)
+
+
+@pytest.mark.parametrize("limit", [3_000, 6_000])
+def test_a_full_disk_keeps_whole_lines(video, dots_tflite, tmp_path, limit):
+    command = [sys.executable, "-m", "flpn_tf", "pose", str(video), "--model", str(dots_tflite)]
+    ran = subprocess.run(
+        [*command, "--json", str(tmp_path / "out.jsonl")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+    assert 0 < len(records((tmp_path / "out.jsonl").read_text())) < FRAMES
+
+
+def test_a_process_that_is_terminated_keeps_what_it_has(dots_tflite, tmp_path):
+    picture = moving_dots.frame(HEIGHT, WIDTH, [people(0)])
+    with VideoWriter(tmp_path / "long.avi", RATE) as writer:
+        for number in range(2000):
+            writer.write(lambda: picture, number / RATE)
+    command = [sys.executable, "-m", "flpn_tf", "pose", "long.avi", "--model", str(dots_tflite)]
+    process = subprocess.Popen(
+        [*command, "--out", "out.avi", "--json", "-"], cwd=tmp_path, stdout=subprocess.PIPE
+    )
+    for _ in range(20):
+        process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    with VideoReader(tmp_path / "out.avi") as reader:
+        assert 18 <= len(list(reader)) < 2000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.avi", "out.avi"]
 
 
 class Source:
@@ -171,6 +211,33 @@ def test_a_camera_that_is_unplugged(flpn, source, tmp_path, capfd):
         assert len(list(reader)) == 6
 
 
+def test_fewer_frames_than_the_length_says_are_no_damage(flpn, source, capfd):
+    """Of uneven times, or with sound that is longer."""
+    source(6, name="uneven.mkv", is_camera=False, count=60)
+    assert flpn("uneven.mkv", "--json", "-") == 0
+    captured = capfd.readouterr()
+    assert len(records(captured.out)) == 6
+    assert "uneven.mkv: 6 of about 60 frames can be read; the decoder finds nothing wrong" in captured.err
+
+
+def test_a_matroska_file_cut_short(flpn, tmp_path, capfd):
+    with VideoWriter(tmp_path / "whole.mkv", RATE) as writer:
+        for number in range(60):
+            picture = moving_dots.frame(HEIGHT, WIDTH, [people(number % 24)])
+            writer.write(lambda picture=picture: picture, number / RATE)
+    cut(tmp_path / "whole.mkv", tmp_path / "cut.mkv")
+    assert flpn("whole.mkv", "--json", "-") == 0
+    assert flpn("cut.mkv", "--json", "-") == 2
+    assert "the rest is damaged" in capfd.readouterr().err
+
+
+def test_ctrl_c_before_the_first_frame(flpn, source, tmp_path, capfd):
+    source(0, KeyboardInterrupt())
+    assert flpn("0", "--out", "out.mp4") == 0
+    assert "stopped after 0 frames, nothing is written" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_ends_a_camera(flpn, source, tmp_path, capfd):
     source(6, KeyboardInterrupt())
     assert flpn("0", "--out", "out.mp4") == 0
@@ -204,6 +271,9 @@ def test_no_frame(flpn, source, tmp_path, capfd, is_camera):
         (["walk.avi", "--out", "walk.avi"], "would overwrite walk.avi"),
         (["walk.avi", "--out", "a.mp4", "--json", "a.mp4"], "would overwrite a.mp4"),
         (["walk.avi", "--seconds", "0"], "--seconds is a number above 0. Received: 0.0"),
+        (["walk.avi", "--seconds", "inf"], "--seconds is a number above 0. Received: inf"),
+        (["99999999999999"], "99999999999999"),
+        (["tiny.avi"], "tiny.avi: frame 0: an image needs at least 8x8 pixels"),
         (["walk.avi", "--boxes", "boxes.json"], "the first frame: box 0 must touch the 96x128 image"),
         (["photo.jpg", "--seconds", "1"], "--seconds and --no-smooth are for a video"),
         (["photo.jpg", "--no-smooth"], "--seconds and --no-smooth are for a video"),
@@ -213,6 +283,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(flpn, video, tmp_path, capfd, 
     (tmp_path / "text.mp4").write_text("text")
     (tmp_path / "boxes.json").write_text("[[500, 500, 10, 10]]")
     (tmp_path / "walk.avi").symlink_to(video)
+    encoder = cv2.VideoWriter(str(tmp_path / "tiny.avi"), cv2.VideoWriter_fourcc(*"MJPG"), RATE, (2, 2))
+    encoder.write(np.zeros((2, 2, 3), np.uint8))
+    encoder.release()
     before = sorted(tmp_path.iterdir())
     assert flpn(*arguments) == 2
     error = capfd.readouterr().err.strip()

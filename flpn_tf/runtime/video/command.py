@@ -1,13 +1,19 @@
 """What `flpn pose` does with a video or a camera."""
 
 import contextlib
+import errno
 import json
-import sys
+import os
+import re
+import signal
+import tempfile
+import threading
 from pathlib import Path
 
 from flpn_tf.errors import InputError
 from flpn_tf.runtime import files
 from flpn_tf.runtime.draw import draw_poses
+from flpn_tf.runtime.images import check_image
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 from flpn_tf.runtime.pose_settings import OpenedModels
 from flpn_tf.runtime.progress import Progress
@@ -17,38 +23,64 @@ from flpn_tf.runtime.video.writer import VideoWriter
 
 # A container's count is an estimate; fewer by more than this means that the rest cannot be read.
 _MISSING = 0.02
+_COMPLAINT, _READ = re.compile(rb"^\[[^\]\n]* @ 0x[0-9a-f]+\] ", re.MULTILINE), 1 << 16  # FFmpeg's; bytes
 
 
 class JsonLines:
     """Json, an object a line: on standard output as it comes, or in a file that appears at the end."""
 
     def __init__(self, to: str | None):
-        self._to, self._partial, self._stream, self._lines = to, None, None, 0
+        self._to, self._partial, self._stream, self._size = to, None, None, 0
 
     def __enter__(self) -> "JsonLines":
-        if self._to == files.STANDARD_OUTPUT:
-            self._stream = sys.stdout
-        elif self._to is not None:
+        if self._to not in (None, files.STANDARD_OUTPUT):
             self._partial = files.PartialFile(self._to)
-            self._stream = self._partial.path.open("w", encoding="utf-8")
+            self._stream = self._partial.path.open("wb", buffering=0)
         return self
 
     def __exit__(self, *_) -> None:
         if self._partial is not None:
             try:
                 self._stream.close()
-                if self._lines:
+                if self._size:
                     self._partial.keep()
             finally:
                 self._partial.discard()
 
     def write(self, record: dict) -> None:
-        """Writes one line."""
-        if self._stream is not None:
-            self._stream.write(json.dumps(record) + "\n")
-            self._lines += 1
-            if self._partial is None:
-                self._stream.flush()
+        """Writes one line, whole or not at all.
+
+        Raises:
+            OSError: the disk is full, the reader of standard output is gone.
+        """
+        line = json.dumps(record) + "\n"
+        if self._to == files.STANDARD_OUTPUT:
+            files.write_json(self._to, line)
+        elif self._stream is not None:
+            content = line.encode()
+            if self._stream.write(content) != len(content):
+                self._stream.truncate(self._size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._to)
+            self._size += len(content)
+
+
+@contextlib.contextmanager
+def _ended_by_signals():
+    """SIGTERM, and a terminal that is closed, end a run as Ctrl-C does: with what is finished kept."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = [signal.signal(number, interrupt) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def run(
@@ -78,14 +110,12 @@ def run(
     Raises:
         InputError: a bad source or output; a video without frames, or that ends before it should.
     """
-    if seconds is not None and not seconds > 0:
-        raise InputError(f"--seconds is a number above 0. Received: {seconds}")
     tracker = PoseTracker(models, models.detect, boxes, smooth)
-    with discard_native_stderr() as stderr:
-        _follow(source, tracker, models.name, out, json_to, seconds, stderr)
+    with tempfile.TemporaryFile() as noise, discard_native_stderr(noise) as stderr, _ended_by_signals():
+        _follow(source, tracker, models.name, out, json_to, seconds, stderr, noise)
 
 
-def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds, stderr) -> None:
+def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds, stderr, noise) -> None:
     reader = VideoReader(source)
     done, inhabited, last = 0, 0, 0.0
     with contextlib.ExitStack() as stack:
@@ -97,6 +127,7 @@ def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds
             for frame in reader:
                 if seconds is not None and frame.time >= seconds:
                     break
+                check_image(frame.image, f"{reader.name}: frame {frame.number}")
                 people = tracker.update(frame.image, frame.time)
                 lines.write(_record(reader.name, frame, model, people))
                 if writer is not None:
@@ -104,14 +135,37 @@ def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds
                 done, inhabited, last = done + 1, inhabited + bool(len(people)), frame.time
                 progress.say(done, stderr)
         except KeyboardInterrupt:
-            if done and stderr is not None:
-                print(f"flpn: stopped after {done} frames, {_kept(out, json_to)}", file=stderr)
+            kept = _kept(out, json_to) if done else "nothing is written"
+            _say(f"flpn: stopped after {done} frames, {kept}", stderr)
             if not reader.is_camera:
                 raise
             return
-    _check_end(reader, done, last, seconds, _kept(out, json_to))
+    kept = _kept(out, json_to)
+    if not done:
+        raise InputError(f"{reader.name}: no frame of it can be read; nothing is written")
+    ends = seconds is not None and last + 1.5 / reader.rate >= seconds
+    if reader.is_camera and not ends:
+        raise InputError(
+            f"{reader.name}: gives no more frames, was it unplugged? The {done} frames before are {kept}"
+        )
+    if not ends and reader.count is not None and done < reader.count * (1 - _MISSING) - 1:
+        said = f"{reader.name}: {done} of about {reader.count} frames can be read"
+        if _is_damaged(reader, noise):
+            raise InputError(f"{said}, the rest is damaged. They are {kept}")
+        # Containers without a table count by their length, which sound or uneven times change.
+        _say(f"flpn: {said}; the decoder finds nothing wrong", stderr)
+    _say(f"flpn: {done} frames, somebody in {inhabited}, {kept}", stderr)
+
+
+def _say(line: str, stderr) -> None:
     if stderr is not None:
-        print(f"flpn: {done} frames, somebody in {inhabited}, {_kept(out, json_to)}", file=stderr)
+        print(line, file=stderr)
+
+
+def _is_damaged(reader: VideoReader, noise) -> bool:
+    """Whether the decoder complained; an .avi has a table of its frames, which is right."""
+    noise.seek(0)
+    return reader.name.lower().endswith(".avi") or _COMPLAINT.search(noise.read(_READ)) is not None
 
 
 def _expected(reader: VideoReader, seconds: float | None) -> int | None:
@@ -141,18 +195,3 @@ def _drawing(frame: Frame, people: TrackedPoses):
 def _kept(out, json_to) -> str:
     kept = [str(path) for path in (out, json_to) if path not in (None, files.STANDARD_OUTPUT)]
     return f"kept in {' and '.join(kept)}" if kept else "printed"
-
-
-def _check_end(reader: VideoReader, done: int, last: float, seconds: float | None, kept: str) -> None:
-    if not done:
-        raise InputError(f"{reader.name}: no frame of it can be read; nothing is written")
-    if seconds is not None and last + 1.5 / reader.rate >= seconds:
-        return
-    if reader.is_camera:
-        raise InputError(
-            f"{reader.name}: gives no more frames, was it unplugged? The {done} frames before are {kept}"
-        )
-    if reader.count is not None and done < reader.count * (1 - _MISSING) - 1:
-        raise InputError(
-            f"{reader.name}: damaged: {done} of about {reader.count} frames can be read. They are {kept}"
-        )

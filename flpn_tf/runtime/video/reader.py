@@ -41,7 +41,7 @@ def is_video(source) -> bool:
 
 def _is_camera(source) -> bool:
     text = str(source)
-    return text.isascii() and text.isdigit() and not Path(text).exists()
+    return text.isascii() and text.isdigit() and int(text) < 2**31 and not Path(text).exists()
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class VideoReader:
         self.name = f"camera {int(self.source)}" if self.is_camera else self.source
         if not self.is_camera and not Path(self.source).is_file():
             raise InputError(f"{self.name}: there is no such file; give a video, or a camera's number")
-        self._capture = cv2.VideoCapture(int(self.source) if self.is_camera else self.source)
+        # Absolute, or FFmpeg takes what stands before a colon for a protocol.
+        path = str(Path(self.source).absolute())
+        self._capture = cv2.VideoCapture(int(self.source) if self.is_camera else path)
         if not self._capture.isOpened():
             self._capture.release()
             if self.is_camera:

@@ -33,14 +33,16 @@ class VideoWriter:
 
     Args:
         path: of the file; its ending is one of `CODECS`.
-        rate: frames a second.
+        rate: frames a second; to two decimals.
 
     Raises:
         InputError: another ending, or a place that cannot be written; in use, that encoding fails.
     """
 
     def __init__(self, path: str | Path, rate: float):
-        self.path, self.rate, self.frames = check_writable(path, tuple(CODECS)), rate, 0
+        # MPEG-4 counts time in whole parts of a second, at most 65,535.
+        self.rate = round(rate, 2)
+        self.path, self.frames = check_writable(path, tuple(CODECS)), 0
         self._pictures: queue.Queue = queue.Queue(_AHEAD)
         self._thread = threading.Thread(target=self._run, name="video writer", daemon=True)
         self._failure: BaseException | None = None
@@ -64,9 +66,9 @@ class VideoWriter:
         self._pictures.put((draw, time))
 
     def __exit__(self, kind, *_) -> None:
-        self._pictures.put(None)
-        self._thread.join()
         try:
+            self._pictures.put(None)
+            self._thread.join()
             if self._encoder is not None:
                 self._encoder.release()
                 self._check()
@@ -77,12 +79,15 @@ class VideoWriter:
             raise self._failure
 
     def _run(self) -> None:
+        pictures = iter(self._pictures.get, None)
         try:
-            self._write_all(iter(self._pictures.get, None))
+            self._write_all(pictures)
+        except cv2.error as error:
+            self._failure = InputError(f"{self.path}: a frame cannot be encoded: {error.err}")
         except BaseException as error:  # noqa: BLE001, belongs to the thread that writes
             self._failure = error
-            for _ in iter(self._pictures.get, None):  # so that nobody waits for room
-                pass
+        for _ in pictures:  # so that nobody waits for room; nothing where the end was read
+            pass
 
     def _write_all(self, pictures) -> None:
         shown, late = None, 0
