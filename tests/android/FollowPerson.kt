@@ -12,18 +12,21 @@ import kotlin.math.exp
 const val HEIGHT = 400
 const val WIDTH = 300
 
-class SeesColours(override val spec: PoseSpec) : PoseModel {
-    override val runsOn = "a test"
+class SeesColours(override val spec: PoseSpec, override val runsOn: String = "a test") : PoseModel {
     var runs = 0
 
     override fun run(input: ByteBuffer, decoder: HeatmapDecoder, into: Pose) {
         runs++
+        decoder.decode(heatmaps(input), into)
+    }
+
+    override fun heatmaps(input: ByteBuffer): FloatArray {
         val maps = FloatArray(spec.outputSize())
         for (row in 0 until spec.outputHeight) for (column in 0 until spec.outputWidth) for (joint in 0..2) {
             val pixel = (row * spec.stride * spec.inputWidth + column * spec.stride) * 3 + joint
             maps[(row * spec.outputWidth + column) * 3 + joint] = (input.get(pixel).toInt() and 255) / 255f
         }
-        decoder.decode(maps, into)
+        return maps
     }
 
     override fun close() = Unit

@@ -72,10 +72,20 @@ def test_the_build_finds_the_models_and_the_library():
     assert shipped.resolve() == assets_folder().resolve()
     (library,) = re.findall(r'java\.srcDir\(shipped\.resolve\("([^"]+)"\)\)', build)
     assert (shipped / library / "io/github/flpn/pose/PoseSpec.java").is_file()
+    (model,) = re.findall(r'val modelName = "([^"]+)"', build)
     patterns = re.search(r"from\(shipped\) \{ include\(([^)]*)\)", build)[1]
+    patterns = patterns.replace("$modelName", model).replace("${modelName}", model)
     copied = {path.name for pattern in re.findall('"([^"]+)"', patterns) for path in shipped.glob(pattern)}
-    (model,) = re.findall(r'MODEL = "([^"]+)"', (KOTLIN[0].parent / "MainActivity.kt").read_text())
-    assert {f"{model}.tflite", f"{model}_pose_spec.json"} <= copied
+    assert copied == {f"{model}.tflite", f"{model}_pose_spec.json"}
+    assert r'buildConfigField("String", "MODEL", "\"$modelName\"")' in build
+
+
+def test_one_version_of_gradle():
+    wrapper = (SAMPLE / "gradle" / "wrapper" / "gradle-wrapper.properties").read_text()
+    (version,) = re.findall(r"/gradle-([\d.]+)-bin\.zip", wrapper)
+    named = re.findall(r"(?:Gradle |--gradle-version )(\d[\d.]*\d)", (SAMPLE / "README.md").read_text())
+    assert len(named) >= 2
+    assert set(named) == {version}
 
 
 def public_members(classes: Path) -> dict[str, set[str]]:
@@ -126,9 +136,11 @@ def sample(tmp_path_factory):
     subprocess.run(
         ["javac", "--release", "11", "-d", str(classes), *map(str, files)], check=True, timeout=300
     )
-    (loop,) = re.findall(r"```kotlin\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    (folder / "Loop.kt").write_text(f"package guide\n{loop}")
-    kotlin = [*KOTLIN, folder / "Loop.kt", Path(__file__).parent / "FollowPerson.kt"]
+    guide = [folder / "Loop.kt", folder / "Camera.kt"]
+    snippets = re.findall(r"```kotlin\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    for path, text in zip(guide, snippets, strict=True):
+        path.write_text(f"package guide\n{text}")
+    kotlin = [*KOTLIN, *guide, *sorted(Path(__file__).parent.glob("*.kt"))]
     result = subprocess.run(
         ["bash", kotlinc, "-Werror", "-jvm-target", "11", "-include-runtime", "-d", str(jar)]
         + ["-classpath", f"{library}{os.pathsep}{classes}", *map(str, kotlin)],
@@ -140,13 +152,34 @@ def sample(tmp_path_factory):
     return os.pathsep.join(map(str, (jar, library, classes)))
 
 
+def run(sample: str, program: str, folder: Path) -> str:
+    """What a program of this folder prints, given a spec of three joints."""
+    spec = library_cases.spec(library_cases.SIZES[0], skeleton=COCO_17.subset([0, 1, 2]))
+    (folder / "spec.json").write_text(spec.to_json())
+    command = ["java", "-cp", sample, program, str(folder / "spec.json")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 @pytest.mark.slow
 def test_it_compiles_and_follows_a_person_through_frames(sample, tmp_path):
-    spec = library_cases.spec(library_cases.SIZES[0], skeleton=COCO_17.subset([0, 1, 2]))
-    (tmp_path / "spec.json").write_text(spec.to_json())
-    command = ["java", "-cp", sample, "FollowPersonKt", str(tmp_path / "spec.json")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert result.stdout == "followed\n", result.stderr
+    assert run(sample, "FollowPersonKt", tmp_path) == "followed\n"
+
+
+@pytest.mark.slow
+def test_a_gpu_that_computes_something_else_is_not_used(sample, tmp_path):
+    gpu = "GPU, closed (0, 1) then (1, 1)"
+    cpu = "CPU · differs, closed (1, 0) then (1, 1)"
+    assert run(sample, "CheckGpuKt", tmp_path).splitlines() == [
+        f"the same: {gpu}",
+        f"1 % less: {gpu}",
+        f"one joint 10 % less: {cpu}",
+        f"zeros: {cpu}",
+        f"NaN: {cpu}",
+        f"another size: {cpu}",
+        f"nothing: {cpu}",
+    ]
 
 
 def declared_interfaces(folder: Path) -> list[Path]:

@@ -65,6 +65,65 @@ def test_the_codec_still_agrees(name, rule):
     np.testing.assert_allclose(np.array(expected["image"])[:, :2], image, atol=1e-4)
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", CASES)
+def test_the_formulae_of_the_readme_give_them(name, rule):
+    case = CASES[name]
+    spec = golden_vectors.SPECS[case["model"]]
+    scale, zero_point = spec["output"]["scale"], spec["output"]["zero_point"]
+    maps = (golden_vectors.output(case).astype(np.float64) - zero_point) * scale
+    step = {"argmax": lambda *_: (0.0, 0.0), "quarter": quarter_step, "dark": dark_step}[rule]
+    found = []
+    for m in np.moveaxis(maps, -1, 0):
+        r, c = np.unravel_index(m.argmax(), m.shape)
+        dx, dy = step(m, r, c, spec["decode"]["sigma"])
+        found.append([spec["decode"]["stride"] * (c + dx), spec["decode"]["stride"] * (r + dy), m[r, c]])
+    np.testing.assert_allclose(case["keypoints"][rule]["crop"], found, atol=1e-3)
+    (s, _, tx), (_, _, ty) = box_to_affine(case["box"], spec["input"], spec["crop"]["padding"])
+    np.testing.assert_allclose(case["affine"], [[s, 0, tx], [0, s, ty]], atol=1e-8)
+    image = (np.array(found)[:, :2] - [tx, ty]) / s
+    np.testing.assert_allclose(np.array(case["keypoints"][rule]["image"])[:, :2], image, atol=1e-3)
+
+
+def box_to_affine(box, size, padding):
+    x, y, width, height = box
+    s = size["width"] / (padding * max(width, height * size["width"] / size["height"]))
+    tx = size["width"] / 2 - s * (x + width / 2)
+    return (s, 0, tx), (0, s, size["height"] / 2 - s * (y + height / 2))
+
+
+def quarter_step(m, r, c, _):
+    def along(line, at):
+        if at in (0, len(line) - 1):
+            return 0.25 if at == 0 else -0.25
+        return 0.25 * np.sign(line[at + 1] - line[at - 1])
+
+    return along(m[r], c), along(m[:, c], r)
+
+
+def dark_step(m, r, c, sigma):
+    h, w = m.shape
+    c0, r0 = np.clip(c, 1, w - 2), np.clip(r, 1, h - 2)
+
+    def kernel(at, size):
+        i = np.arange(size)
+        n = min(np.ceil(2.5 * sigma), at - 1, size - 2 - at)
+        # Row k weighs the line for the smoothed value at `at - 1 + k`.
+        away = i - (at + np.array([[-1], [0], [1]]))
+        g = np.exp(-(away**2) / (2 * sigma**2)) * (np.abs(away) <= n)
+        return g / g.sum(axis=1, keepdims=True)
+
+    L = np.log(np.maximum(kernel(r0, h) @ m @ kernel(c0, w).T, m[r, c] / 1000))
+    Lx, Ly = (L[1, 2] - L[1, 0]) / 2, (L[2, 1] - L[0, 1]) / 2
+    Lxx, Lyy = L[1, 2] - 2 * L[1, 1] + L[1, 0], L[2, 1] - 2 * L[1, 1] + L[0, 1]
+    Lxy = (L[2, 2] - L[2, 0] - L[0, 2] + L[0, 0]) / 4
+    D = Lxx * Lyy - Lxy**2
+    if not (Lxx < 0 and D > 1e-9):
+        return 0.0, 0.0
+    dx, dy = c0 - c + (Lxy * Ly - Lyy * Lx) / D, r0 - r + (Lxy * Lx - Lxx * Ly) / D
+    return np.clip(dx, -1, 1), np.clip(dy, -1, 1)
+
+
 def test_there_is_something_to_see():
     scores = {name: np.array(case["keypoints"]["dark"]["crop"])[:, 2] for name, case in CASES.items()}
     assert all((score > 0.2).sum() >= 16 for name, score in scores.items() if "small" not in name)

@@ -34,6 +34,42 @@ PREVIEWS = (
 )
 
 
+def compared_heatmaps() -> dict[str, tuple[np.ndarray, np.ndarray, bool]]:
+    """Name → found, expected, and whether they agree within 5 % of the expected peak."""
+    case = next(case for name, case in golden_vectors.CASES.items() if name.endswith("float16"))
+    maps = golden_vectors.output(case).ravel()
+    peak, wrong = maps.argmax(), np.roll(maps, 1)
+    plain = np.array([0.1, -1.0, 0.5], np.float32)
+    cases = {
+        "equal": (maps, maps, True),
+        "half precision": (maps.astype(np.float16).astype(np.float32), maps, True),
+        "joints out of order": (wrong, maps, False),
+        "zeros": (0 * maps, maps, False),
+        "something for zeros": (maps, 0 * maps, False),
+        "zeros for zeros": (0 * maps, 0 * maps, True),
+        "peak 4.9 % off": (scaled(maps, peak, 0.951), maps, True),
+        "peak 5.1 % off": (scaled(maps, peak, 0.949), maps, False),
+        "peak 5.1 % above": (scaled(maps, peak, 1.051), maps, False),
+        "of the absolute peak": (plain + np.float32([0, 0, 0.049]), plain, True),
+        "other sign": (np.abs(plain), plain, False),
+    }
+    for value in (np.nan, np.inf, -np.inf):
+        broken = plain.copy()
+        broken[2] = value
+        cases |= {f"found {value}": (broken, plain, False), f"expected {value}": (plain, broken, False)}
+        cases[f"both {value}"] = (broken, broken, False)
+    return cases
+
+
+def scaled(maps: np.ndarray, at: int, factor: float) -> np.ndarray:
+    changed = maps.copy()
+    changed[at] *= factor
+    return changed
+
+
+COMPARED = compared_heatmaps()
+
+
 def euro_signal(seed: int):
     rng = np.random.default_rng(seed)
     times = 3 + np.cumsum(rng.uniform(0.005, 0.2, 200))
@@ -101,6 +137,8 @@ def answer(tmp_path_factory):
         ask("euro", parameters, parameters, len(values), rows)
     times, boxes, joints = walk()
     ask("smooth", "walk", GOOD, EURO[0], 30, *np.hstack([times[:, None], boxes, joints.reshape(30, -1)]))
+    for name, (found, expected, _) in COMPARED.items():
+        ask("agree", name, 0.05, len(found), found, expected)
     for name, (pose, before, box) in boxes_to_follow().items():
         ask("next box", name, GOOD, pose, int(before is not None), [] if before is None else before, box)
     for name, video in tracked_videos.VIDEOS.items():
@@ -264,6 +302,11 @@ def test_smoothing_has_the_constants_of_its_python_twin(answer):
     np.testing.assert_allclose(found, np.array(twin), atol=1e-9)
 
 
+@pytest.mark.parametrize("name", COMPARED)
+def test_heatmaps_agree_within_a_share_of_the_peak(answer, name):
+    assert doubles(answer("agree", name)) == COMPARED[name][2]
+
+
 def test_next_box_as_in_python(answer):
     for name, (pose, before, box) in boxes_to_follow().items():
         score, *found = doubles(answer("next box", name))
@@ -329,6 +372,6 @@ def read_as(spec: PoseSpec) -> str:
 
 def test_wrong_calls_are_refused_in_one_clear_sentence(answer):
     lines = answer("refusals", "").decode().splitlines()
-    assert len(lines) == 16
+    assert len(lines) == 17
     for line in lines:
         assert "Received: " in line, line

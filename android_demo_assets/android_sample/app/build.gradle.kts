@@ -3,9 +3,12 @@ plugins {
     id("org.jetbrains.kotlin.android")
 }
 
+// One of android_demo_assets/*.tflite.
+val modelName = "flpn_mobile_people_192x160_float16"
+
 // android_demo_assets/: the models, their specs and the Java library.
 val shipped = rootProject.projectDir.parentFile
-val copiedModels = layout.buildDirectory.dir("copiedModels")
+val copiedModel = layout.buildDirectory.dir("copiedModel")
 
 android {
     namespace = "io.github.flpn.sample"
@@ -17,7 +20,10 @@ android {
         targetSdk = 36
         versionCode = 1
         versionName = "1.0"
+        buildConfigField("String", "MODEL", "\"$modelName\"")
     }
+
+    buildFeatures { buildConfig = true }
 
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_11
@@ -26,7 +32,7 @@ android {
 
     sourceSets["main"].apply {
         java.srcDir(shipped.resolve("java/src/main/java"))
-        assets.srcDir(copiedModels)
+        assets.srcDir(copiedModel)
     }
 
     // A model is mapped from the package, which a compressed file cannot be.
@@ -37,12 +43,12 @@ kotlin {
     compilerOptions { jvmTarget.set(org.jetbrains.kotlin.gradle.dsl.JvmTarget.JVM_11) }
 }
 
-val copyModels by tasks.registering(Sync::class) {
-    from(shipped) { include("*.tflite", "*_pose_spec.json") }
-    into(copiedModels)
+val copyModel by tasks.registering(Sync::class) {
+    from(shipped) { include("$modelName.tflite", "${modelName}_pose_spec.json") }
+    into(copiedModel)
 }
 
-tasks.named("preBuild") { dependsOn(copyModels) }
+tasks.named("preBuild") { dependsOn(copyModel) }
 
 dependencies {
     implementation("com.google.ai.edge.litert:litert:2.1.5")

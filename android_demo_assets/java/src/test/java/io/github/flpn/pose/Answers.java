@@ -62,6 +62,9 @@ public final class Answers {
             case "track":
                 track();
                 break;
+            case "agree":
+                agree();
+                break;
             case "defaults":
                 write(PoseSmoother.MIN_CUTOFF, PoseSmoother.BETA, PoseSmoother.D_CUTOFF, PersonTracker.MARGIN,
                         Pose.SCORE_THRESHOLD, Box.MAX_COORDINATE, Box.MIN_SIDE, PoseSpec.SPEC_VERSION,
@@ -206,6 +209,13 @@ public final class Answers {
         write(answers);
     }
 
+    private void agree() throws IOException {
+        double share = in.readDouble();
+        int count = in.readInt();
+        float[] found = floats(count);
+        write(Heatmaps.agree(found, floats(count), share) ? 1 : 0);
+    }
+
     private void spec() throws IOException {
         String answer;
         try {
@@ -233,6 +243,14 @@ public final class Answers {
             pose.set(joint, in.readDouble(), in.readDouble(), in.readDouble());
         }
         return pose;
+    }
+
+    private float[] floats(int count) throws IOException {
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = (float) in.readDouble();
+        }
+        return values;
     }
 
     private String text() throws IOException {

@@ -30,6 +30,7 @@ final class Refusals {
                 line("small output", () -> decoder.decode(ByteBuffer.allocate(8), pose)),
                 line("short array", () -> decoder.decode(new byte[3], pose)),
                 line("array of floats", () -> decoder.decode(new float[spec.outputSize()], pose)),
+                line("heatmaps of another size", () -> Heatmaps.agree(new float[3], new float[4], 0.05)),
                 line("time stands still", () -> filter.filter(1, 5)),
                 line("time is no number", () -> filter.filter(1, Double.NaN)),
                 line("no unit", () -> filter.filter(1, 6, 0)),

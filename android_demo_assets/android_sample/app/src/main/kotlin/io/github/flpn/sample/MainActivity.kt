@@ -74,7 +74,7 @@ class MainActivity : ComponentActivity() {
         }
         worker.execute {
             try {
-                model = openModel(applicationContext, MODEL)
+                model = openModel(applicationContext, BuildConfig.MODEL)
             } catch (error: Exception) {
                 runOnUiThread { status.text = getString(R.string.no_model, error.message) }
             }
@@ -168,7 +168,6 @@ class MainActivity : ComponentActivity() {
     }
 
     private companion object {
-        const val MODEL = "flpn_mobile_people_192x160_float16"
         const val FRONT = "front"
     }
 }

@@ -22,10 +22,14 @@ interface PoseModel : AutoCloseable {
 
     /** Crop to pose, crop pixels. [input] is as `Cropper.newInput` makes it. */
     fun run(input: ByteBuffer, decoder: HeatmapDecoder, into: Pose)
+
+    /** Crop to heatmaps, a copy. Of a model of float32 output only. */
+    fun heatmaps(input: ByteBuffer): FloatArray
 }
 
 /**
- * Loads `NAME.tflite` and `NAME_pose_spec.json` from the assets: on the GPU, else on the CPU, else by `Interpreter`.
+ * Loads `NAME.tflite` and `NAME_pose_spec.json` from the assets: on the GPU where it computes what the CPU does
+ * ([checked]), else on the CPU, else by `Interpreter`.
  *
  * An int8 model is for the CPU: a GPU would compute it in float.
  */
@@ -33,19 +37,23 @@ fun openModel(context: Context, name: String): PoseModel {
     val specFile = "${name}_pose_spec.json"
     val spec = PoseSpec.parse(context.assets.open(specFile).bufferedReader().use { it.readText() }, specFile)
     val file = "$name.tflite"
-    val onGpu = if (spec.outputType == TensorType.FLOAT32) listOf(Accelerator.GPU) else emptyList()
-    for (accelerator in onGpu + Accelerator.CPU) {
-        try {
-            val model = CompiledModel.create(context.assets, file, CompiledModel.Options(accelerator), null)
-            return Compiled(model, spec, accelerator.name)
-        } catch (error: Exception) {
-            Log.w("flpn", "$file does not compile for $accelerator", error)
-        } catch (error: LinkageError) {
-            Log.w("flpn", "no CompiledModel on this device", error)
-        }
-    }
-    return Interpreted(context, file, spec)
+    val cpu = compiled(context, file, spec, Accelerator.CPU) ?: Interpreted(context, file, spec)
+    if (spec.outputType != TensorType.FLOAT32) return cpu
+    val gpu = compiled(context, file, spec, Accelerator.GPU) ?: return cpu
+    return checked(gpu, cpu, context.getString(R.string.gpu_differs))
 }
+
+private fun compiled(context: Context, file: String, spec: PoseSpec, accelerator: Accelerator): PoseModel? =
+    try {
+        val model = CompiledModel.create(context.assets, file, CompiledModel.Options(accelerator), null)
+        Compiled(model, spec, accelerator.name)
+    } catch (error: Exception) {
+        Log.w(LOG_TAG, "$file does not compile for $accelerator", error)
+        null
+    } catch (error: LinkageError) {
+        Log.w(LOG_TAG, "no CompiledModel on this device", error)
+        null
+    }
 
 private class Compiled(private val model: CompiledModel, override val spec: PoseSpec, override val runsOn: String) :
     PoseModel {
@@ -55,6 +63,20 @@ private class Compiled(private val model: CompiledModel, override val spec: Pose
     private val floats = FloatArray(if (spec.inputType == TensorType.FLOAT32) spec.inputSize() else 0)
 
     override fun run(input: ByteBuffer, decoder: HeatmapDecoder, into: Pose) {
+        invoke(input)
+        if (spec.outputType == TensorType.FLOAT32) {
+            decoder.decode(outputs[0].readFloat(), into)
+        } else {
+            decoder.decode(outputs[0].readInt8(), into)
+        }
+    }
+
+    override fun heatmaps(input: ByteBuffer): FloatArray {
+        invoke(input)
+        return outputs[0].readFloat()
+    }
+
+    private fun invoke(input: ByteBuffer) {
         input.rewind()
         if (spec.inputType == TensorType.UINT8) {
             input.get(bytes)
@@ -65,11 +87,6 @@ private class Compiled(private val model: CompiledModel, override val spec: Pose
             inputs[0].writeFloat(floats)
         }
         model.run(inputs, outputs)
-        if (spec.outputType == TensorType.FLOAT32) {
-            decoder.decode(outputs[0].readFloat(), into)
-        } else {
-            decoder.decode(outputs[0].readInt8(), into)
-        }
     }
 
     override fun close() {
@@ -81,14 +98,23 @@ private class Compiled(private val model: CompiledModel, override val spec: Pose
 private class Interpreted(context: Context, file: String, override val spec: PoseSpec) : PoseModel {
     override val runsOn = "Interpreter"
     private val interpreter = Interpreter(mapped(context, file), Interpreter.Options().setNumThreads(THREADS))
-    private var output: ByteBuffer? = null
+    private val output: ByteBuffer = HeatmapDecoder(spec).newOutput()
 
     override fun run(input: ByteBuffer, decoder: HeatmapDecoder, into: Pose) {
-        val stored = output ?: decoder.newOutput().also { output = it }
+        invoke(input)
+        decoder.decode(output, into)
+    }
+
+    override fun heatmaps(input: ByteBuffer): FloatArray {
+        invoke(input)
+        output.rewind()
+        return FloatArray(spec.outputSize()).also { output.asFloatBuffer().get(it) }
+    }
+
+    private fun invoke(input: ByteBuffer) {
         input.rewind()
-        stored.rewind()
-        interpreter.run(input, stored)
-        decoder.decode(stored, into)
+        output.rewind()
+        interpreter.run(input, output)
     }
 
     override fun close() = interpreter.close()
