@@ -4,7 +4,7 @@
  * Without models it takes the float16 and int8_float_io files of android_demo_assets. Nothing here is bundled or
  * compiled; LiteRT.js is copied from node_modules (`npm ci`).
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -13,11 +13,12 @@ import { specFromTflite } from "./src/spec.js";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ASSETS = join(HERE, "../android_demo_assets");
-const FORMATS = { float16: "float16", int8_float_io: "int8, float in and out" };
+const SHIPPED = ["float16", "int8_float_io"];
+const FORMATS = { float32: "float32", float16: "float16", dynamic: "dynamic", int8: "int8", int8_float_io: "int8" };
 const PACKAGES = join(HERE, "node_modules/@litertjs");
 
 function shippedModels() {
-  return Object.keys(FORMATS).flatMap((format) =>
+  return SHIPPED.flatMap((format) =>
     readdirSync(ASSETS)
       .filter((name) => name.endsWith(`_${format}.tflite`))
       .map((name) => join(ASSETS, name)),
@@ -42,10 +43,14 @@ function copyModels(paths, folder) {
     const file = basename(path);
     const { name } = specFromTflite(new Uint8Array(readFileSync(path)), path); // refuses what the page would
     cpSync(path, join(folder, file));
-    const [format, words] = Object.entries(FORMATS).find(([each]) => name.endsWith(`_${each}`)) ?? [];
-    return { file, label: format ? `${words}: ${name.slice(0, -format.length - 1)}` : name };
+    const format = Object.keys(FORMATS).find((each) => name.endsWith(`_${each}`));
+    const megabytes = (statSync(path).size / 1e6).toFixed(1);
+    return { file, name, label: `${FORMATS[format] ?? name} · ${megabytes} MB` };
   });
-  writeFileSync(join(folder, "models.json"), `${JSON.stringify(list, null, 1)}\n`);
+  // A format says which model it is while there is one of it.
+  const isAlone = ({ label }) => list.filter((other) => other.label === label).length === 1;
+  const named = list.map((model) => (isAlone(model) ? model : { ...model, label: model.file }));
+  writeFileSync(join(folder, "models.json"), `${JSON.stringify(named, null, 1)}\n`);
   return list;
 }
 

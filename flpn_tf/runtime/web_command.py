@@ -47,10 +47,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def _is_inside(self) -> bool:
         """False where a link leads out of the folder, or the path can be no file's."""
         try:
-            path = Path(self.translate_path(self.path)).resolve()
+            path = Path(self.translate_path(self.path))
+            # Of a folder its index is served.
+            found = [entry.resolve() for entry in (path, path / "index.html", path / "index.htm")]
         except ValueError:  # a NUL character
             return False
-        return path.is_relative_to(Path(self.directory).resolve())
+        return all(entry.is_relative_to(Path(self.directory).resolve()) for entry in found)
 
     def list_directory(self, path):
         self.send_error(http.HTTPStatus.NOT_FOUND, "File not found")

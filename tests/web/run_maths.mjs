@@ -1,8 +1,10 @@
 /** Calls the page's modules: cases (json, [[module, function, ...arguments]]) on stdin, results (json) on stdout. */
 import { readFileSync } from "node:fs";
 
+import { follow } from "./follow_dots.mjs";
+
 const SOURCE = new URL("../../web_demo/src/", import.meta.url);
-const MODULES = ["crop", "decode", "draw", "poses", "smoothing", "spec"];
+const MODULES = ["crop", "decode", "draw", "estimator", "poses", "smoothing", "spec", "stage", "tracking"];
 const modules = Object.fromEntries(
   await Promise.all(MODULES.map(async (name) => [name, await import(new URL(`${name}.js`, SOURCE))])),
 );
@@ -14,16 +16,18 @@ const adapted = {
     const smoother = new PoseSmoother(options);
     return frames.map(({ keypoints, time, box }) => smoother.smooth(keypoints, time, box));
   },
+  PoseEstimator: follow,
   specFromTflite: (read, base64, source) => read(new Uint8Array(Buffer.from(base64, "base64")), source),
 };
 
-const results = JSON.parse(readFileSync(0, "utf8")).map(([module, name, ...given]) => {
+const results = [];
+for (const [module, name, ...given] of JSON.parse(readFileSync(0, "utf8"))) {
   const value = modules[module][name];
-  if (typeof value !== "function") return { value };
   try {
-    return { value: adapted[name] ? adapted[name](value, ...given) : value(...given) };
+    if (typeof value !== "function") results.push({ value });
+    else results.push({ value: await (adapted[name] ? adapted[name](value, ...given) : value(...given)) });
   } catch (error) {
-    return { error: `${error.name}: ${error.message}` };
+    results.push({ error: `${error.name}: ${error.message}` });
   }
-});
+}
 process.stdout.write(JSON.stringify(results));

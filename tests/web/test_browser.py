@@ -170,6 +170,31 @@ def test_a_box_can_be_drawn_and_left(facts):
     np.testing.assert_allclose(keypoints(seen["whole"]), keypoints(last["whole"]), atol=1e-6)
 
 
+def test_a_slip_of_the_mouse_is_no_box(facts):
+    assert facts["photos"]["posesOfSlip"] == 0
+    assert "too small or too thin" in facts["photos"]["slip"]
+
+
+def test_a_finger_scrolls_over_the_photo(facts):
+    seen = facts["phone"]
+    assert seen["scrolledBySwipe"] > 100
+    assert seen["posesOfSwipe"] == 0
+
+
+def test_a_finger_draws_one_box_when_asked_to(facts):
+    seen = facts["phone"]
+    assert seen["drawing"] == "true"
+    assert (seen["posesOfSlip"], seen["scrolledByDrawing"]) == (0, 0)
+    assert "too small or too thin" in seen["slip"]
+    np.testing.assert_allclose(seen["drawn"]["box"], np.array([0.1, 0.1, 0.5, 0.4]) * 512, atol=2.0)
+    assert seen["drawingAfterwards"] == "false"
+
+
+def test_only_who_can_drop_is_asked_to(facts):
+    assert facts["photos"]["headline"].startswith("Drop a photo here")
+    assert facts["phone"]["headline"] == "Choose a photo or start the camera"
+
+
 def test_a_dropped_model_of_integers_runs(facts, photos):
     expected = PoseEstimator(ALL_INTEGERS).estimate(photos["whole"]).keypoints[0]
     assert np.linalg.norm((keypoints(facts["photos"]["dropped"]) - expected)[:, :2], axis=1).max() < 0.5
@@ -185,6 +210,7 @@ def test_a_dropped_model_of_integers_runs(facts, photos):
         "version": "reads spec_version 1",
         "outside": "must touch the 512×512 picture",
         "flat": "width and a height above 0",
+        "emptied": "x is empty: type pixels of the photo.",
     }.items(),
     ids=lambda value: value.split()[0],
 )
@@ -195,9 +221,42 @@ def test_says_what_is_wrong_and_goes_on(facts, what, words):
     assert facts["photos"]["modelsLeft"] == len(FORMATS)
 
 
-def test_without_a_gpu_the_processor_goes_on(facts):
-    assert "WebGPU is missing" in facts["photos"]["withoutGpu"]
-    assert facts["photos"]["accelerator"] == "wasm"
+def test_an_error_goes_when_a_new_box_is_begun(facts):
+    seen = facts["photos"]
+    assert (seen["focused"], seen["errorBeforeDrag"], seen["errorInDrag"]) == ("w", True, False)
+
+
+def test_every_message_ends_with_a_full_stop(facts):
+    said = [*facts["photos"]["messages"].values(), facts["photos"]["poseStatus"], facts["photos"]["slip"]]
+    said += [
+        facts["absentGpu"]["status"],
+        facts["wrongGpu"]["status"],
+        facts["refused"]["status"],
+        facts["absent"]["status"],
+    ]
+    said += [facts[what] for what in ("noWebAssembly", "noList", "noModels", "noModelFile", "noWorker")]
+    assert [message for message in said if not message.endswith(".") or message.endswith("..")] == []
+
+
+def test_the_models_are_named_by_format_and_size(facts, models):
+    labels, titles = zip(*facts["photos"]["menu"], strict=True)
+    sizes = [f"{path.stat().st_size / 1e6:.1f} MB" for path in models.values()]
+    assert labels == (f"float16 · {sizes[0]}", f"int8 · {sizes[1]}")
+    assert titles == tuple(path.stem for path in models.values())
+
+
+def test_graphics_are_offered_where_there_is_an_adapter(facts):
+    assert not facts["photos"]["offersGpu"]  # headless Chromium has WebGPU and no adapter
+
+
+def test_a_gpu_that_does_not_run_the_model_leaves_it_to_the_processor(facts):
+    assert "WebGPU does not run flpn_mobile" in facts["absentGpu"]["status"]
+    assert facts["absentGpu"]["accelerator"] == "wasm"
+
+
+def test_a_gpu_that_computes_something_else_leaves_it_to_the_processor(facts):
+    assert "WebGPU computes flpn_mobile" in facts["wrongGpu"]["status"]
+    assert facts["wrongGpu"]["accelerator"] == "wasm"
 
 
 @pytest.mark.parametrize(
@@ -244,9 +303,15 @@ def test_the_camera_survives_another_model_and_stops(facts):
 def test_a_phone_shows_it_without_scrolling_sideways(facts):
     assert facts["phone"]["overflow"] == [0, 0, 0, 0]
     assert facts["phone"]["smallTargets"] == []
+    assert facts["tablet"]["overflow"] == 0
+
+
+def test_the_menus_stand_in_one_row_of_a_tablet(facts):
+    model, accelerator = facts["tablet"]["tops"]
+    assert model == accelerator
 
 
 def test_the_keyboard_reaches_every_control(facts):
-    order = ["choose", "camera", "model", "accelerator", "box-details", "x", "y", "w", "h"]
+    order = ["draw", "choose", "camera", "model", "box-details", "x", "y", "w", "h"]
     reached = [name for name in facts["photos"]["tabs"] if name in order]
     assert reached == order

@@ -2,58 +2,24 @@
 
 import base64
 import json
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
+import page_modules
 import pytest
+from page_modules import array, boxes, call, call_one, points
 
 from flpn_tf import geometry
 from flpn_tf.codec import DECODE_RULES, HeatmapCodec
 from flpn_tf.errors import InputError
 from flpn_tf.presets import assets_folder
-from flpn_tf.runtime import estimator, smoothing
+from flpn_tf.runtime import estimator, smoothing, tracking
 from flpn_tf.runtime.poses import KEYPOINT_THRESHOLD
 from flpn_tf.skeleton import SKELETONS, joint_side
 from flpn_tf.spec import PoseSpec
 
-SCRIPT = Path(__file__).with_name("run_maths.mjs")
 SIZES = [(192, 160), (64, 96), (50, 50)]  # of crops, height and width
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None, reason="needs node, which runs the page's modules"
-)
-
-
-def call(cases, raw=False):
-    """What the modules answer to [module, function, *arguments]; `raw` keeps errors."""
-    process = subprocess.run(
-        ["node", str(SCRIPT)], input=json.dumps(cases), capture_output=True, text=True, timeout=120
-    )
-    assert process.returncode == 0, process.stderr
-    answers = json.loads(process.stdout)
-    if raw:
-        return answers
-    assert [a["error"] for a in answers if "error" in a] == []
-    return [a["value"] for a in answers]
-
-
-def call_one(*case):
-    return call([list(case)])[0]
-
-
-def points(keypoints):
-    return [{"x": x, "y": y, "score": score} for x, y, score in np.asarray(keypoints, float).tolist()]
-
-
-def array(keypoints):
-    return np.array([[point["x"], point["y"], point["score"]] for point in keypoints])
-
-
-def boxes(rng, count):
-    """Some half or far outside the picture, some thin."""
-    return np.column_stack([rng.uniform(-300, 500, (count, 2)), np.exp(rng.uniform(-1, 6.5, (count, 2)))])
+pytestmark = page_modules.NEEDS_NODE
 
 
 def test_crop_affines_and_back():
@@ -108,7 +74,7 @@ def test_crops_are_those_of_geometry(size):
     np.testing.assert_array_equal(crops[6], image[:24, :16])
 
 
-def test_the_next_box_and_whether_it_touches():
+def test_the_box_around_a_pose_and_whether_it_touches():
     rng = np.random.default_rng(2)
     people = np.dstack([rng.uniform(-100, 300, (220, 17, 2)), rng.uniform(-0.1, 0.6, (220, 17, 1))])
     people[:10, :, 2] = 0.1
@@ -127,6 +93,25 @@ def test_the_next_box_and_whether_it_touches():
     touching = call([["crop", "touches", box, picture] for box in tried])
     assert touching == [geometry.touches(box, 80, 120) for box in tried]
     assert {True, False} == set(touching)
+
+
+@pytest.mark.parametrize(
+    "box, scale, meant",
+    [
+        ([0, 0, 30, 90], 1, True),
+        ([0, 0, 24, 192], 1, True),
+        ([0, 0, 24, 193], 1, False),
+        ([0, 0, 400, 49], 1, False),
+        ([0, 0, 14, 60], 1, False),
+        ([0, 0, 60, 23], 1, False),
+        ([0, 0, 60, 90], 3, False),
+        ([0, 0, 10, 30], 0.4, True),
+    ],
+    ids=str,
+)
+def test_a_slip_of_the_hand_is_no_box(box, scale, meant):
+    """`scale` is of image pixels to those of the screen, where a hand slips."""
+    assert call_one("stage", "isMeant", box, scale) is meant
 
 
 def heatmaps(rng, height, width, kind):
@@ -215,6 +200,7 @@ def test_smoothing_refuses_a_time_that_stands_still():
 def test_constants_are_python_s():
     names = [("smoothing", "MIN_CUTOFF"), ("smoothing", "BETA"), ("smoothing", "D_CUTOFF")]
     names += [("poses", "KEYPOINT_THRESHOLD"), ("crop", "MIN_BOX_SIDE"), ("crop", "MAX_COORDINATE")]
+    names += [("tracking", "SEARCH_INTERVAL")]
     assert call([list(name) for name in names]) == [
         smoothing.MIN_CUTOFF,
         smoothing.BETA,
@@ -222,6 +208,7 @@ def test_constants_are_python_s():
         KEYPOINT_THRESHOLD,
         estimator.MIN_BOX_SIDE,
         estimator.MAX_COORDINATE,
+        tracking.SEARCH_INTERVAL,
     ]
 
 

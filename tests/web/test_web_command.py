@@ -105,6 +105,15 @@ def test_links_within_the_folder_work(server):
     assert ask(server, "/inner.txt")[1] == b"content of main.js"
 
 
+def test_an_index_that_leads_out_is_not_served(server, folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "index.html").symlink_to(folder.parent / "secret.txt")
+    for path in ("/out/", "/out/index.html"):
+        response, content = ask(server, path)
+        assert response.status == 404
+        assert b"secret" not in content
+
+
 def test_a_changed_file_is_served_at_once(server, folder):
     path = folder / "models" / "changed.json"
     for text in ("first", "other"):

@@ -2,7 +2,7 @@
 import { KEYPOINT_THRESHOLD } from "./poses.js";
 
 // Sides are the person's own left and right.
-const COLOURS = { left: "rgb(255 140 0)", right: "rgb(0 160 255)", none: "rgb(60 220 90)" };
+export const COLOURS = { left: "rgb(255 140 0)", right: "rgb(0 160 255)", none: "rgb(60 220 90)" };
 const WIDTH_PER_SIDE = 1 / 80; // line width as a fraction of the person's longer box side
 const MIN_WIDTH_PER_SIDE = 1 / 300; // …but at least this fraction of the picture's longer side
 

@@ -4,11 +4,10 @@ import { InputError } from "./errors.js";
 import { Network } from "./network.js";
 import { belief, boxAround, poseScore } from "./poses.js";
 import { specFromTflite } from "./spec.js";
+import { BELIEF_IN_KNOWN, BELIEF_IN_NEW, SEARCH_INTERVAL, largerBox, nextBox } from "./tracking.js";
 
-// Belief in a pose to begin to follow it, and to go on, as in flpn_tf/runtime/tracking.py.
-const BELIEF_IN_NEW = 0.25;
-const BELIEF_IN_KNOWN = 0.2;
 const MAX_GPU_DIFFERENCE = 0.05; // of the heatmaps' peak; half precision stays far below
+const GPU_SECONDS = 30; // for its first answer
 
 /**
  * Estimates one person's pose: picture in, keypoints in its pixels out.
@@ -20,6 +19,9 @@ const MAX_GPU_DIFFERENCE = 0.05; // of the heatmaps' peak; half precision stays 
  * in the skeleton's order, image pixels, the network's time.
  */
 export class PoseEstimator {
+  /** Why the GPU that was asked for is not used: "absent" (it does not run the model), "wrong", or null. */
+  gpuProblem = null;
+
   constructor(network, spec) {
     this.network = network;
     this.spec = spec;
@@ -27,7 +29,7 @@ export class PoseEstimator {
 
   /**
    * With the accelerator "webgpu" the network runs on "wasm" nevertheless where the GPU fails or computes something
-   * else; `estimator.network.accelerator` says which it is.
+   * else; `estimator.network.accelerator` says which it is, `estimator.gpuProblem` why.
    *
    * @param {Uint8Array} model a `.tflite` of `flpn convert`
    * @param {object} options of `Network.open`, and `source`: what messages call the model
@@ -36,9 +38,10 @@ export class PoseEstimator {
   static async open(model, { source = "the model", accelerator = "wasm", ...options } = {}) {
     const spec = specFromTflite(model, source);
     const network = await Network.open(model, options);
-    const faster = accelerator === "webgpu" ? await openOnGpu(model, network, spec) : null;
+    if (accelerator !== "webgpu") return new PoseEstimator(network, spec);
+    const { faster, problem } = await openOnGpu(model, network, spec);
     if (faster) network.close();
-    return new PoseEstimator(faster ?? network, spec);
+    return Object.assign(new PoseEstimator(faster ?? network, spec), { gpuProblem: problem ?? null });
   }
 
   /**
@@ -55,13 +58,29 @@ export class PoseEstimator {
   }
 
   /**
-   * The next frame's pose, with `found`: whether to believe in it. It is looked for in the box around the previous
-   * pose; anew where there is none or it was lost.
+   * The next frame's pose, with `found`: whether to believe in it, and `next`: where to look in the next frame. It is
+   * looked for in the previous pose's `next`, and every `SEARCH_INTERVAL` also in a larger box, lest the box stay on
+   * a part of the person; anew in the whole frame where there is no previous pose or it was lost.
+   *
+   * @param {ImageData} image
+   * @param previous what this gave for the frame before
+   * @param {number} time of the frame, seconds
    */
-  async follow(image, previous = null) {
-    const box = previous?.found ? boxInside(previous, image) : null;
-    const pose = await this.estimate(image, box);
-    return { ...pose, found: belief(pose.keypoints) >= (box ? BELIEF_IN_KNOWN : BELIEF_IN_NEW) };
+  async follow(image, previous = null, time = performance.now() / 1000) {
+    if (!previous?.found || !touches(previous.next, image)) {
+      const pose = await this.estimate(image);
+      const found = belief(pose.keypoints) >= BELIEF_IN_NEW;
+      return { ...pose, found, next: nextBox(pose.keypoints, null, pose.box), searched: time };
+    }
+    let { next: box, searched } = previous;
+    let pose = await this.#estimateIn(image, box);
+    if (time - searched >= SEARCH_INTERVAL) {
+      searched = time;
+      const wider = await this.#estimateIn(image, largerBox(box));
+      if (belief(wider.keypoints) > belief(pose.keypoints)) pose = wider;
+    }
+    const found = belief(pose.keypoints) >= BELIEF_IN_KNOWN;
+    return { ...pose, found, next: nextBox(pose.keypoints, previous.keypoints, box), searched };
   }
 
   close() {
@@ -91,25 +110,31 @@ const inputShape = ({ input }) => [1, input.height, input.width, 3];
 const inputArray = ({ input }) => (input.dtype === "uint8" ? Uint8Array : Float32Array);
 
 /**
- * The model on the GPU; null where it does not run there, or gives other heatmaps than `reference` on pixels of
- * noise. Drivers and delegates do fail without a word.
+ * {faster: the model on the GPU}; {problem} where it does not run there ("absent"), or gives other heatmaps than
+ * `reference` on pixels of noise ("wrong"). Drivers and delegates do fail without a word.
  */
 async function openOnGpu(model, reference, spec) {
   let network;
+  let timer;
+  let problem = "absent";
   try {
     network = await Network.open(model, { accelerator: "webgpu" });
+    timer = setTimeout(() => network.close(), 1000 * GPU_SECONDS);
     const pixels = inputArray(spec).from({ length: 3 * spec.input.height * spec.input.width }, (_, i) => (i * 7919) % 256);
     const expected = (await reference.run(pixels.slice(), inputShape(spec))).output;
     const actual = (await network.run(pixels, inputShape(spec))).output;
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const difference = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[i])), 0);
-    if (difference <= MAX_GPU_DIFFERENCE * largest) return network;
+    if (difference <= MAX_GPU_DIFFERENCE * largest) return { faster: network };
+    problem = "wrong";
     console.warn(`The GPU's heatmaps differ by ${difference} where ${largest} is the largest`);
   } catch (error) {
     console.warn(error.message);
+  } finally {
+    clearTimeout(timer);
   }
   network?.close();
-  return null;
+  return { problem };
 }
 
 /** The box around a pose; null where it has none in the picture. */

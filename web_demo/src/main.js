@@ -1,9 +1,12 @@
 /** The page: its elements, what the user does, what is said about it. */
+import { readBox, writeBox } from "./box_form.js";
 import { Camera } from "./camera.js";
 import { checkBox } from "./crop.js";
+import { COLOURS } from "./draw.js";
 import { InputError } from "./errors.js";
 import { PoseEstimator } from "./estimator.js";
 import { fetchModel, listModels } from "./models.js";
+import { hasGpu } from "./network.js";
 import { pixelsOf, readPhoto } from "./photo.js";
 import { foundKeypoints } from "./poses.js";
 import { RateMeter } from "./rate.js";
@@ -18,11 +21,14 @@ let estimator = null;
 let opened = null; // the option of the menu that it is
 let opening = Promise.resolve(); // models open one after the other
 let notice = ""; // about the model, worth repeating
+let poseWords = ""; // about the photo's pose
 let photo = null; // {name, canvas, box}
 let camera = null;
 
+/** Says a message in the status; each ends with a full stop. */
 function say(message, isError = false) {
-  if ($("status").textContent !== message) $("status").textContent = message;
+  const sentence = /^$|[.…]$/.test(message) ? message : `${message}.`;
+  if ($("status").textContent !== sentence) $("status").textContent = sentence;
   $("status").classList.toggle("error", isError);
 }
 
@@ -44,20 +50,25 @@ function guarded(handler) {
 
 // Models
 
+const GPU_PROBLEMS = {
+  absent: (name) => `WebGPU does not run ${name} here, so the processor does.`,
+  wrong: (name) => `WebGPU computes ${name} wrongly here, so the processor runs it.`,
+};
+
 async function openModel(option) {
-  const label = option.textContent;
+  const name = option.title;
   const accelerator = $("accelerator").value;
-  say(`Loading ${label}…`);
+  say(`Loading ${name}…`);
   const bytes = droppedModels.get(option) ?? (await fetchModel(option.value));
-  const next = await PoseEstimator.open(bytes, { source: label, accelerator });
+  const next = await PoseEstimator.open(bytes, { source: name, accelerator });
   const last = estimator;
   estimator = next;
   last?.close();
   const { accelerator: actual, threads } = estimator.network;
   $("accelerator").value = actual;
   const where = actual === "webgpu" ? "the graphics processor" : `${threads} thread${threads > 1 ? "s" : ""}`;
-  notice = actual === accelerator ? "" : `WebGPU is missing or does not run ${label} rightly here.`;
-  say(`${label} is ready, on ${where}. ${notice}`.trim());
+  notice = GPU_PROBLEMS[estimator.gpuProblem]?.(name) ?? "";
+  say(`${name} is ready, on ${where}. ${notice}`.trim());
 }
 
 /** Opens what the two menus say; where that fails they say again what is open. */
@@ -75,6 +86,7 @@ function changeModel() {
       }
       throw error;
     } finally {
+      $("model").title = $("model").selectedOptions[0].title;
       $("model").disabled = $("accelerator").disabled = false;
     }
   });
@@ -82,10 +94,17 @@ function changeModel() {
   return task;
 }
 
-async function dropModel(file) {
-  const option = new Option(file.name, file.name, false, true);
-  droppedModels.set(option, new Uint8Array(await file.arrayBuffer()));
+/** Adds to the menu; the tooltip is the whole name. */
+function addModel(file, name, label, selected = false) {
+  const option = Object.assign(new Option(label, file, false, selected), { title: name });
   $("model").add(option);
+  return option;
+}
+
+async function dropModel(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const option = addModel(file.name, file.name, file.name, true);
+  droppedModels.set(option, bytes);
   try {
     await changeModel();
   } catch (error) {
@@ -112,12 +131,14 @@ async function openFiles(files) {
   }
   const canvas = await readPhoto(file);
   stopCamera();
+  setDrawing(false);
   photo = { name: file.name, canvas, box: null };
   await estimatePhoto();
 }
 
 async function estimatePhoto() {
   const asked = photo;
+  poseWords = "";
   stage.show(asked.canvas, null, null, { drawable: true });
   $("view").setAttribute("aria-label", `Photo ${asked.name}, no pose yet`);
   say("Looking for the pose…");
@@ -133,17 +154,24 @@ async function estimatePhoto() {
   stage.show(asked.canvas, pose, spec.skeleton, { drawable: true });
   showPose(pose, spec);
   const found = foundKeypoints(pose.keypoints).length;
-  const how = asked.box ? "in your box" : "with the whole photo as one person; drag a box around one for a better pose";
-  say(`${found} of ${pose.keypoints.length} joints found ${how}. ${notice}`.trim());
+  const how = asked.box ? "in your box" : "with the whole photo as one person; draw a box around one for a better pose";
+  poseWords = `${found} of ${pose.keypoints.length} joints found ${how}. ${notice}`.trim();
+  say(poseWords);
   $("view").setAttribute("aria-label", `Photo ${asked.name} with ${found} joints of one person drawn on it`);
   $("stats").hidden = $("box-details").hidden = false;
-  pose.box.forEach((side, i) => ($("box-form").elements["xywh"[i]].value = Math.round(side * 100) / 100));
+  writeBox($("box-form"), pose.box);
 }
 
 function setBox(box) {
   if (!photo) return;
   photo = { ...photo, box: box && checkBox(box, photo.canvas) };
   return estimatePhoto();
+}
+
+/** Whether a finger draws on the photo, in place of scrolling. */
+function setDrawing(on) {
+  stage.drawing = on;
+  $("draw").setAttribute("aria-pressed", String(on));
 }
 
 // The camera
@@ -158,6 +186,7 @@ async function startCamera() {
     $("camera").disabled = false;
   }
   photo = null;
+  setDrawing(false);
   $("camera").textContent = "Stop the camera";
   $("camera").setAttribute("aria-pressed", "true");
   $("box-details").hidden = true;
@@ -175,12 +204,13 @@ async function follow(running) {
   let smoother = new PoseSmoother();
   const rate = new RateMeter();
   let previous = null;
+  let used = null;
   while (await running.nextFrame()) {
     const time = performance.now() / 1000;
-    const used = estimator;
+    if (used !== estimator) [used, previous, smoother] = [estimator, null, new PoseSmoother()];
     let pose;
     try {
-      pose = await used.follow(pixelsOf(running.canvas), previous);
+      pose = await used.follow(pixelsOf(running.canvas), previous, time);
     } catch (error) {
       if (used === estimator) throw error;
       continue; // the model was changed under it
@@ -188,9 +218,10 @@ async function follow(running) {
     if (camera !== running) return;
     if (pose.found !== previous?.found) say(pose.found ? "Following one person." : "Looking for a person…");
     previous = pose;
-    if (pose.found) pose = { ...pose, keypoints: smoother.smooth(pose.keypoints, time, pose.box) };
+    if (pose.found) pose = { ...pose, keypoints: smoother.smooth(pose.keypoints, time, pose.next) };
     else smoother = new PoseSmoother();
-    stage.show(running.canvas, pose.found ? pose : null, used.spec.skeleton, { mirrored: running.facesUser });
+    const shown = pose.found ? { ...pose, box: pose.next } : null; // a search's box is no person's size
+    stage.show(running.canvas, shown, used.spec.skeleton, { mirrored: running.facesUser });
     showPose(pose, used.spec);
     $("fps").textContent = rate.tick(time)?.toFixed(0) ?? "–";
     $("view").setAttribute(
@@ -207,7 +238,7 @@ function stopCamera() {
   stage.clear();
   $("camera").textContent = "Start the camera";
   $("camera").setAttribute("aria-pressed", "false");
-  $("fps-stat").hidden = $("stats").hidden = $("joints-details").hidden = true;
+  $("fps-stat").hidden = $("stats").hidden = $("legend").hidden = $("joints-details").hidden = true;
   say("The camera is off.");
 }
 
@@ -215,7 +246,8 @@ function stopCamera() {
 
 function showPose(pose, { skeleton }) {
   $("milliseconds").textContent = `${pose.milliseconds.toFixed(1)} ms`;
-  $("joints-details").hidden = false;
+  $("legend").hidden = $("joints-details").hidden = false;
+  $("legend-box").hidden = $("draw").hidden = !photo;
   if ($("joints-details").open) fillJoints(pose, skeleton);
   $("joints-details").ontoggle = () => fillJoints(pose, skeleton);
   // For whoever embeds the page, and its tests.
@@ -254,11 +286,20 @@ for (const id of ["model", "accelerator"]) {
     if (photo) await estimatePhoto();
   }));
 }
-stage.onBox = guarded(setBox);
+stage.onBox = guarded((box) => {
+  setDrawing(false); // a finger scrolls again
+  return setBox(box);
+});
+stage.onStart = () => poseWords && $("status").classList.contains("error") && say(poseWords);
+stage.onSlip = () => say("That box is too small or too thin for a person: drag from corner to corner of one, or type it");
+$("draw").addEventListener("click", () => {
+  setDrawing(!stage.drawing);
+  say(stage.drawing ? "Drag over the photo, from corner to corner of one person" : poseWords);
+});
 $("whole").addEventListener("click", guarded(() => setBox(null)));
 $("box-form").addEventListener("submit", guarded((event) => {
   event.preventDefault();
-  return setBox([..."xywh"].map((side) => $("box-form").elements[side].valueAsNumber));
+  return setBox(readBox($("box-form")));
 }));
 
 let dragged = 0; // elements the dragged file is over
@@ -272,9 +313,12 @@ addEventListener("drop", guarded(async (event) => {
   await openFiles([...event.dataTransfer.files]);
 }));
 
+for (const swatch of document.querySelectorAll("[data-side]")) {
+  swatch.style.backgroundColor = COLOURS[swatch.dataset.side];
+}
+hasGpu().then((has) => ($("accelerator-label").hidden = !has)); // not awaited: a driver may never answer
 guarded(async () => {
-  $("accelerator-label").hidden = !navigator.gpu;
   say("Loading…");
-  for (const { file, label } of await listModels()) $("model").add(new Option(label, file));
+  for (const { file, name, label } of await listModels()) addModel(file, name, label);
   await changeModel();
 })();

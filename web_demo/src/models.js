@@ -5,7 +5,7 @@ const FOLDER = new URL("models/", import.meta.url);
 /**
  * The models beside the page, as `build.js` lists them.
  *
- * @returns {Promise<{file: string, label: string}[]>}
+ * @returns {Promise<{file: string, name: string, label: string}[]>}
  * @throws {InputError} there is none
  */
 export async function listModels() {

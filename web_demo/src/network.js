@@ -79,6 +79,15 @@ export class Network {
   }
 }
 
+/** Whether the browser has WebGPU and a GPU for it. */
+export async function hasGpu() {
+  try {
+    return Boolean(await navigator.gpu?.requestAdapter());
+  } catch {
+    return false;
+  }
+}
+
 function defaultThreads() {
   return Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1);
 }

@@ -1,17 +1,31 @@
 import { drawBox, drawPose } from "./draw.js";
 
 const MIN_DRAG = 6; // CSS pixels; less is a click
+const MIN_SIDE = 24; // CSS pixels
+const MAX_ASPECT = 8;
+
+/** Whether a box is one that somebody would draw around a person, not a slip of the hand. */
+export function isMeant([, , w, h], pixelsPerCss) {
+  const [shorter, longer] = [Math.min(w, h), Math.max(w, h)];
+  return shorter >= MIN_SIDE * pixelsPerCss && longer <= MAX_ASPECT * shorter;
+}
 
 /**
- * The picture with its skeleton, and the box a user drags on it.
+ * The picture with its skeleton, and the box a user drags on it: with a mouse at any time, with a finger or a pen, which
+ * scroll, while `drawing`.
  *
  *   stage.show(canvas, pose, skeleton);
  *   stage.onBox = (box) => …  // [x, y, w, h], image pixels
+ *   stage.onStart = () => …   // of a drag
+ *   stage.onSlip = () => …    // instead of onBox, where the box `isMeant` for no person
  */
 export class Stage {
   onBox = () => {};
+  onStart = () => {};
+  onSlip = () => {};
   #picture = null;
   #start = null;
+  #pointer = null;
 
   /** @param {{view: HTMLCanvasElement, frame: HTMLElement, invitation: HTMLElement}} elements */
   constructor({ view, frame, invitation }) {
@@ -20,9 +34,17 @@ export class Stage {
     this.invitation = invitation;
     this.clear();
     view.addEventListener("pointerdown", (event) => this.#press(event));
-    view.addEventListener("pointermove", (event) => this.#start && this.#frameDrag(event));
-    view.addEventListener("pointerup", (event) => this.#release(event));
-    view.addEventListener("pointercancel", () => this.#cancel());
+    view.addEventListener("pointermove", (event) => this.#isDragging(event) && this.#frameDrag(event));
+    view.addEventListener("pointerup", (event) => this.#isDragging(event) && this.#release(event));
+    view.addEventListener("pointercancel", (event) => this.#isDragging(event) && this.#cancel());
+  }
+
+  get drawing() {
+    return this.view.classList.contains("drawing");
+  }
+
+  set drawing(on) {
+    this.view.classList.toggle("drawing", on);
   }
 
   /**
@@ -78,9 +100,16 @@ export class Stage {
   }
 
   #press(event) {
-    if (!this.view.classList.contains("drawable") || event.button !== 0) return;
+    if (!this.view.classList.contains("drawable") || event.button !== 0 || !event.isPrimary) return;
+    if (event.pointerType !== "mouse" && !this.drawing) return;
     this.view.setPointerCapture(event.pointerId);
+    this.#pointer = event.pointerId;
     this.#start = this.#place(event);
+    this.onStart();
+  }
+
+  #isDragging({ pointerId }) {
+    return this.#start && pointerId === this.#pointer;
   }
 
   #dragged(event) {
@@ -97,10 +126,11 @@ export class Stage {
   }
 
   #release(event) {
-    if (!this.#start) return;
     const box = this.#dragged(event);
+    const scale = this.#pixelsPerCss();
     this.#cancel();
-    if (Math.min(box[2], box[3]) >= MIN_DRAG * this.#pixelsPerCss()) this.onBox(box);
+    if (isMeant(box, scale)) this.onBox(box);
+    else if (Math.max(box[2], box[3]) >= MIN_DRAG * scale) this.onSlip();
   }
 
   #cancel() {
