@@ -39,6 +39,7 @@ def test_convolution_is_the_same(strides, multiplier):
     assert difference(found, numpy_conv(maps, kernel, strides, groups=5)) < 1e-5
 
 
+@pytest.mark.slow
 def test_every_multiplier_is_one_where_it_is_asked_for(several, single, artefacts):
     assert max(multipliers(several["float32"])) > 1
     assert set(multipliers(artefacts["float32"])) == {1}

@@ -176,7 +176,7 @@ def every_moment(folder, moments):
 
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in (
-            *((Path, name) for name in ("mkdir", "chmod", "replace", "unlink")),
+            *((Path, name) for name in ("mkdir", "write_bytes", "chmod", "replace", "unlink")),
             (tempfile, "mkstemp"),
             (os, "fdopen"),
             (tf.io.TFRecordWriter, "write"),

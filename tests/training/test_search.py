@@ -111,6 +111,7 @@ def test_sizes_beside_the_papers(tmp_path, monkeypatch, capsys):
     assert pair["flops"]["macs"] < 1.1308e9
 
 
+@pytest.mark.slow
 def test_each_network_is_trained_with_each_seed(chosen, data, tmp_path, small, monkeypatch, capsys):
     output, plot, rows = tmp_path / "runs", tmp_path / "plot.png", tmp_path / "rows.json"
     options = ("--epochs", "2", "--data", data, "--validation", data, "--output", output)

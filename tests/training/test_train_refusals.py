@@ -318,6 +318,7 @@ def test_a_checkpoint_without_its_config(copied, data):
     refused("has a checkpoint without config.yaml", config(), data, copied)
 
 
+@pytest.mark.slow
 def test_overflows_of_float16_are_steps_too(data, tmp_path, monkeypatch):
     """Keras skips an update whose gradients have overflowed, and does not count it."""
     made = keras.optimizers.LossScaleOptimizer.__init__
