@@ -40,6 +40,7 @@ def people(tmp_path_factory):
     return synthetic_people.write(folder, synthetic_people.document(people=200))
 
 
+@pytest.mark.slow
 def test_converted_model_draws_a_pose(saved, people, tmp_path):
     converted = flpn("convert", saved, "small.tflite", "--to", "int8", "--calibrate", people, cwd=tmp_path)
     assert converted.returncode == 0, converted.stderr

@@ -167,6 +167,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["KILLED", "FULL"])
 def test_the_command_that_does_not_come_to_its_end_leaves_the_old_files(network, folder, monkeypatch, how):
     network.save(folder / "small.keras")

@@ -117,6 +117,7 @@ def test_joints_of_augmented_crops(data, sheet_of, flip):
         assert seen == [expected[joint]] * len(seen), "no nose is labelled, and the left ankles are hidden"
 
 
+@pytest.mark.slow
 def test_the_configs_augmentation_is_shown(data, sheet_of):
     still = sheet_of(data, STILL, draws=2)
     for row in range(PEOPLE):

@@ -151,6 +151,7 @@ def test_each_network_is_trained_with_each_seed(chosen, data, tmp_path, small, m
     assert "flpn50/seed_0: holds a run of another config or data set" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on(data, chosen, tmp_path, small, monkeypatch):
     real, done = search.train, []
 
@@ -180,6 +181,7 @@ def test_a_schedule_that_does_not_fit_is_known_before_anything_is_built(data, ch
     assert small == []
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_of_the_model_that_is_there(data, chosen, tmp_path, small, monkeypatch):
     chosen = load_config(chosen, ("networks=[flpn50]", "seeds=[1]"), SearchList)
     task, folder = open_task(data, data), tmp_path / "flpn50" / "seed_1"

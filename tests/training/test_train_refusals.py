@@ -211,6 +211,7 @@ def test_a_photo_damaged_during_the_run_is_named(tmp_path, monkeypatch):
     assert "model.keras" not in names(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_people_held_out_are_measured_and_not_trained_on(data, tmp_path, capsys):
     output = tmp_path / "run"
     settings = dataclasses.replace(config(batch_size=2), validation=ValidationConfig(2, "loss", 0.4))
