@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from flpn_tf import geometry
+from flpn_tf.runtime.association import overlaps
 from flpn_tf.runtime.detectors import open_detector
 from flpn_tf.runtime.draw import draw_poses
 from flpn_tf.runtime.estimator import PoseEstimator, box_around
@@ -69,12 +70,6 @@ def moved(box, view: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high - low])
 
 
-def iou(a, b) -> float:
-    inner = np.minimum(np.add(a[:2], a[2:]), np.add(b[:2], b[2:])) - np.maximum(a[:2], b[:2])
-    area = inner.prod() if (inner > 0).all() else 0.0
-    return area / (a[2] * a[3] + b[2] * b[3] - area)
-
-
 class Timed:
     """A callable, and the seconds spent in it."""
 
@@ -92,7 +87,7 @@ class Timed:
 def overlapping(tracked, expected) -> set[int]:
     """Ids of the people whose joints lie where the person is."""
     boxes = zip(tracked.ids.tolist(), map(box_around, tracked.poses.keypoints), strict=True)
-    return {number for number, box in boxes if box is not None and iou(box, expected) >= _SAME}
+    return {number for number, box in boxes if box is not None and overlaps(box, expected)[0].item() >= _SAME}
 
 
 def follow(path: Path, tracker: PoseTracker, truth) -> tuple[list[set[int]], float, float, list]:

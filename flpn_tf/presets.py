@@ -39,12 +39,16 @@ def versions_in(folder: str | Path) -> dict[int, Path]:
     """The versions in a model's folder as TensorFlow Serving has it, by number; empty where it is none."""
     if not os.path.isdir(folder):  # noqa: PTH112, `Path.is_dir` raises for a name too long
         return {}
-    return {int(path.name): path for path in Path(folder).iterdir() if re.fullmatch("[0-9]+", path.name)}
+    return {int(path.name): path for path in Path(folder).iterdir() if _is_version(path)}
 
 
 def label_of(path: Path) -> str:
     """What a report calls a model: the name of its file, a version's beside that of the model's folder."""
-    return "/".join(path.parts[-2:]) if re.fullmatch("[0-9]+", path.name) else path.name
+    return "/".join(path.parts[-2:]) if _is_version(path) else path.name
+
+
+def _is_version(path: Path) -> bool:
+    return re.fullmatch("[0-9]+", path.name) is not None
 
 
 def resolve_model(name: str | Path) -> Path:

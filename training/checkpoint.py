@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import threading
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ except ImportError:  # Windows
     fcntl = None
 
 from flpn_tf.errors import InputError
+from flpn_tf.runtime.signals import answering
 
 CHECKPOINT = "checkpoint.keras"
 _PLACE = "place.json"  # within the .keras archive
@@ -168,18 +168,13 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class StopRequest(contextlib.AbstractContextManager):
-    """Meanwhile the first SIGINT or SIGTERM only sets `asked`; the second ends the program.
-
-    Where signals cannot be caught, in another thread than the main one, they do what they did.
-    """
+    """Meanwhile the first SIGINT or SIGTERM only sets `asked`; the second ends the program (`answering`)."""
 
     asked = False
 
     def __enter__(self):
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+        self._answering = answering((signal.SIGINT, signal.SIGTERM), self._ask)
+        self._answering.__enter__()
         return self
 
     def _ask(self, number, frame):
@@ -190,5 +185,4 @@ class StopRequest(contextlib.AbstractContextManager):
         os.write(2, b"stopping behind this step, with a checkpoint; once more to stop at once\n")
 
     def __exit__(self, *exception):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._answering.__exit__(*exception)

@@ -56,7 +56,7 @@ def associate(
             likeness[:, number] = oks(poses, labelled[np.newaxis], [box[2] * box[3]], sigmas)[:, 0]
     alike = likeness >= np.where(present, _SAME_POSE, _SAME_PERSON)
     by_joints = _greedy_pairs(np.where(alike, likeness, 0.0))
-    overlap, share = _overlaps(boxes, known_boxes)
+    overlap, share = overlaps(boxes, known_boxes)
     # Boxes that overlap come before one that holds another.
     near = np.where(overlap >= _SAME_PLACE, 1 + overlap, np.where(share >= _HELD, share, 0.0))
     near[alike.any(axis=1)] = near[:, [number for _, number in by_joints]] = 0.0
@@ -66,7 +66,7 @@ def associate(
     return Association(by_joints + by_boxes, shrunk, doubles)
 
 
-def _overlaps(boxes, known_boxes) -> tuple[np.ndarray, np.ndarray]:
+def overlaps(boxes, known_boxes) -> tuple[np.ndarray, np.ndarray]:
     """(N, T) IoU, and the share of each known box that lies in each found one, 0–1."""
     boxes, known_boxes = np.reshape(boxes, (-1, 1, 4)), np.reshape(known_boxes, (1, -1, 4))
     low = np.maximum(boxes[..., :2], known_boxes[..., :2])

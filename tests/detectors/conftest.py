@@ -1,6 +1,5 @@
 """Files that several tests of the detectors use; each is made once a session."""
 
-import dot_model
 import painted_networks
 import pytest
 
@@ -15,12 +14,4 @@ def ssd_file(models):
     """Finds the painted people; class 0 is the background, 1 people, 2 others."""
     path = models / "ssd.tflite"
     path.write_bytes(painted_networks.tflite_bytes(painted_networks.ssd_candidates))
-    return path
-
-
-@pytest.fixture(scope="session")
-def dots_tflite(models):
-    """A pose model."""
-    path = models / "dots.tflite"
-    path.write_bytes(dot_model.spec().append_to_tflite(dot_model.tflite_bytes()))
     return path

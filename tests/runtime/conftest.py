@@ -10,14 +10,6 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def dots_tflite(models):
-    """uint8 RGB in, float32 heatmaps out."""
-    path = models / "dots.tflite"
-    path.write_bytes(dot_model.spec().append_to_tflite(dot_model.tflite_bytes()))
-    return path
-
-
-@pytest.fixture(scope="session")
 def bare_tflite(models):
     """A `.tflite` without pose_spec.json."""
     path = models / "bare.tflite"

@@ -2,12 +2,12 @@
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
 import signal
 import tempfile
-import threading
 from pathlib import Path
 
 from flpn_tf.errors import InputError
@@ -17,6 +17,7 @@ from flpn_tf.runtime.images import check_image
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 from flpn_tf.runtime.pose_settings import OpenedModels
 from flpn_tf.runtime.progress import Progress
+from flpn_tf.runtime.signals import answering
 from flpn_tf.runtime.tracking import PoseTracker, TrackedPoses
 from flpn_tf.runtime.video.reader import Frame, VideoReader
 from flpn_tf.runtime.video.writer import VideoWriter
@@ -64,23 +65,12 @@ class JsonLines:
             self._size += len(content)
 
 
-@contextlib.contextmanager
-def _ended_by_signals():
-    """SIGTERM, and a terminal that is closed, end a run as Ctrl-C does: with what is finished kept."""
+# A process that is ended, and a terminal that is closed, stop a run as Ctrl-C does.
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = [signal.signal(number, interrupt) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+def _interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def run(
@@ -111,7 +101,8 @@ def run(
         InputError: a bad source or output; a video without frames, or that ends before it should.
     """
     tracker = PoseTracker(models, models.detect, boxes, smooth)
-    with tempfile.TemporaryFile() as noise, discard_native_stderr(noise) as stderr, _ended_by_signals():
+    signals = answering(_ENDINGS, _interrupt)
+    with tempfile.TemporaryFile() as noise, discard_native_stderr(noise) as stderr, signals:
         _follow(source, tracker, models.name, out, json_to, seconds, stderr, noise)
 
 
@@ -131,7 +122,8 @@ def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds
                 people = tracker.update(frame.image, frame.time)
                 lines.write(_record(reader.name, frame, model, people))
                 if writer is not None:
-                    writer.write(_drawing(frame, people), frame.time)
+                    draw = functools.partial(draw_poses, frame.image, people.poses, ids=people.ids)
+                    writer.write(draw, frame.time)
                 done, inhabited, last = done + 1, inhabited + bool(len(people)), frame.time
                 progress.say(done, stderr)
         except KeyboardInterrupt:
@@ -186,10 +178,6 @@ def _record(name: str, frame: Frame, model: str, people: TrackedPoses) -> dict:
         "model": model,
         "people": people.people(),
     }
-
-
-def _drawing(frame: Frame, people: TrackedPoses):
-    return lambda: draw_poses(frame.image, people.poses, ids=people.ids)
 
 
 def _kept(out, json_to) -> str:
