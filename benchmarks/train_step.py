@@ -4,6 +4,7 @@
    and Adam, the same weights and batch, the variants taking turns, so that their ratios hold on a busy
    machine.
    DepthwiseConv2D, where groups equal channels, leaves one grouped layer: the first transposed convolution.
+   One variant is ours but for the batch norm, which is Keras's, spelled out in some ten operations.
 2  The share of a training step spent waiting for the data set's next batch.
 """
 
@@ -12,6 +13,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -20,6 +22,7 @@ from plain_network import plain_network
 import flpn_tf.training
 from flpn_tf.data.pipeline import training_dataset
 from flpn_tf.data.sources import open_people
+from flpn_tf.layers import conv_norm
 from flpn_tf.training.config_file import load_config
 from flpn_tf.training.loss import HeatmapLoss
 from flpn_tf.training.networks import build_model
@@ -31,15 +34,17 @@ ROUNDS, STEPS = 3, 2  # turns of each variant, and steps of a turn
 WARM_UP, TIMED = 10, 40  # steps on real data
 
 
-def compiled(config, skeleton, plain=None, jit=False):
+def compiled(config, skeleton, plain=None, jit=False, norm=conv_norm.BatchNorm):
     """The config's network, its weights always the same, and its optimiser.
 
     Args:
         plain: arguments of `plain_network`, for its twin of stock layers in its place.
         jit: XLA for the whole step.
+        norm: the batch norm of our layers.
     """
     keras.utils.set_random_seed(0)
-    model = build_model(config.model, skeleton)
+    with patch.object(conv_norm, "BatchNorm", norm):
+        model = build_model(config.model, skeleton)
     if plain is not None:
         model = plain_network(model, **plain)
     model.compile(make_optimizer(config.schedule, 1000, model), loss=HeatmapLoss(), jit_compile=jit)
@@ -60,16 +65,17 @@ def compare_layers(config) -> None:
     height, width = config.model.image_size
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (SMALL_BATCH, height, width, 3)).astype(np.uint8)
-    variants = {  # name → (arguments of `plain_network`, XLA for the whole step)
-        "our layers": (None, False),
-        "plain Keras: Conv2D(groups), DepthwiseConv2D": ({}, False),
-        "  the same, jit_compile as Keras chooses it": ({}, True),
-        "plain Keras: Conv2D(groups) everywhere": ({"depthwise": False}, False),
+    variants = {  # name → further arguments of `compiled`
+        "our layers": {},
+        "our layers, Keras's batch norm": {"norm": keras.layers.BatchNormalization},
+        "plain Keras: Conv2D(groups), DepthwiseConv2D": {"plain": {}},
+        "  the same, jit_compile as Keras chooses it": {"plain": {}, "jit": True},
+        "plain Keras: Conv2D(groups) everywhere": {"plain": {"depthwise": False}},
     }
     models, heatmaps, seconds = {}, {}, {name: [] for name in variants}
-    for name, (plain, jit) in variants.items():
+    for name, options in variants.items():
         notice(f"compiling: {name.strip()}")
-        model = models[name] = compiled(config, None, plain, jit)
+        model = models[name] = compiled(config, None, **options)
         heatmaps[name] = np.asarray(model(crops, training=True))
         targets = np.zeros_like(heatmaps[name])
         model.train_on_batch(crops, targets)

@@ -10,6 +10,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker")
 AUGMENT_ON = ("auto", "host", "device")
 METRICS = ("AP", "PCK", "loss")
+OPTIMIZERS = ("adam", "muon")
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,19 @@ class ModelConfig:
 class ScheduleConfig:
     """The optimiser and its learning rate.
 
-    `schedule` is "step" (×0.1 from each epoch of `drops` on; no warm-up) or "cosine" (to 0 at the end of
-    the last epoch, behind `warmup_steps` of linear warm-up; no drops). `ema` is the momentum of the
-    weights' moving average, or null. `clip_norm` bounds the norm of all gradients together, or null.
-    `weight_decay` is AdamW's, of convolution kernels only; 0 is Adam. `freeze_batch_norm` keeps gains,
-    offsets and statistics of every batch norm as they are. `rounds` runs `epochs` epochs that often, each
-    time from the last weights and the schedule's beginning (LPN's iterative training). `seed` decides the
-    first weights, the order and the augmentation.
+    `optimizer` is one of OPTIMIZERS; "muon" orthogonalises the steps of the blocks' dense 1×1 kernels, all
+    else is Adam's. `schedule` is "step" (×0.1 from each epoch of `drops` on; no warm-up) or "cosine" (to 0 at
+    the end of the last epoch, behind `warmup_steps` of linear warm-up; no drops). `ema` is the momentum of
+    the weights' moving average, or null. `clip_norm` bounds the norm of all gradients together, or null.
+    `weight_decay` is decoupled (AdamW's), of convolution kernels only; 0 is none. `freeze_batch_norm` keeps
+    gains, offsets and statistics of every batch norm as they are. `rounds` runs `epochs` epochs that often,
+    each time from the last weights and the schedule's beginning (LPN's iterative training). `seed` decides
+    the first weights, the order and the augmentation.
     """
 
     epochs: int = 140
     batch_size: int = 32
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "step"
     drops: tuple[int, ...] = (90, 120)
@@ -72,6 +75,7 @@ class ScheduleConfig:
     def __post_init__(self):
         _above_0(self, "epochs", "batch_size", "learning_rate", "rounds")
         _one_of(self, "schedule", ("step", "cosine"))
+        _one_of(self, "optimizer", OPTIMIZERS)
         if self.clip_norm is not None:
             _above_0(self, "clip_norm")
         if self.weight_decay < 0:

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from flpn_tf.keras_registration import PACKAGE
+from flpn_tf.layers.batch_norm import BatchNorm
 from flpn_tf.layers.grouped_conv import GroupedConv2D
 
 # The reference implementations' values (torch momentum 0.1 is Keras's 0.9).
@@ -45,9 +46,7 @@ class ConvNorm(keras.layers.Layer):
             raise ValueError(f"activation must be one of {list(ACTIVATIONS)}. Received: {activation=}")
         self.conv = conv
         self.activation = activation
-        self.norm = keras.layers.BatchNormalization(
-            momentum=BN_MOMENTUM, epsilon=BN_EPSILON, dtype=self.dtype_policy, name="norm"
-        )
+        self.norm = BatchNorm(momentum=BN_MOMENTUM, epsilon=BN_EPSILON, dtype=self.dtype_policy, name="norm")
 
     def build(self, input_shape):
         if not self.conv.built:  # a convolution loaded from a config may come built

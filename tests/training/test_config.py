@@ -42,7 +42,7 @@ def test_dumped_configs_load_as_themselves(tmp_path):
     config = Config(
         ModelConfig("flpn", 101, "ghost", (4, 4, 4, 4), (64, 96), 0.5, 64),
         Augmentation(10.0, 0.1, 0.25, 0.1, 0.3, 0.2, 0.2, 0.2, 10.0),
-        ScheduleConfig(3, 4, 1e-5, "cosine", (), 5, 0.9, 1.0, 0.01, True, 2, 7),
+        ScheduleConfig(3, 4, "muon", 1e-5, "cosine", (), 5, 0.9, 1.0, 0.01, True, 2, 7),
         ComputeConfig("mixed_bfloat16", True, "mirrored", "host", 7),
         ValidationConfig(5, "PCK", 0.02),
         TeacherConfig("teacher.tflite", 0.5),
@@ -171,6 +171,7 @@ BAD = [
     ("schedule: {epochs: .inf}", "schedule.epochs must be a whole number"),
     ("schedule: {batch_size: -1}", "schedule.batch_size must be above 0. Received: -1"),
     ("schedule: {schedule: linear}", "schedule.schedule must be one of step, cosine. Received: 'linear'"),
+    ("schedule: {optimizer: sgd}", "schedule.optimizer must be one of adam, muon. Received: 'sgd'"),
     ("schedule: {schedule: 5}", "schedule.schedule must be a text. Received: 5"),
     ("schedule: {drops: [20, 10]}", "schedule.drops must be rising epochs above 0. Received: [20, 10]"),
     ("schedule: {drops: [0]}", "schedule.drops must be rising epochs above 0. Received: [0]"),
