@@ -10,7 +10,7 @@ from flpn_tf.frameworks import needs_tensorflow
 
 app = typer.Typer(
     name="data",
-    help="Check, show and prepare data sets.",
+    help="Check, show, merge and prepare data sets.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -60,6 +60,26 @@ def show(
 
     shape = None if image_size is None else size(image_size)
     show.run(data, out, config, images, split, people, draws, shape, seed)
+
+
+@app.command()
+def merge(
+    out: Annotated[Path, typer.Argument(help="COCO json to write.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA[*N]",
+            help="As of flpn data check; *N, which a shell wants quoted, lists its people N times.",
+        ),
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of all photos; default: the deepest that holds them.")
+    ] = None,
+) -> None:
+    """Write one COCO json of several data sets, to train on all of them; copies no photo."""
+    from flpn_tf.data import merge_command
+
+    merge_command.run(out, data, root)
 
 
 @app.command()
