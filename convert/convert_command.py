@@ -22,7 +22,7 @@ from flpn_tf.data.sources import locate, read_people
 from flpn_tf.errors import GateError, InputError, printable
 from flpn_tf.evaluation.compare import drop_in_words
 from flpn_tf.evaluation.evaluate import evaluate
-from flpn_tf.models.load import load_network
+from flpn_tf.models.load import load_network, network_path
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.runtime.files import check_apart, check_writable, sha256_of, write_json
 from flpn_tf.runtime.native_stderr import discard_native_stderr
@@ -34,7 +34,7 @@ def run(
     """Converts a `.keras` file.
 
     Args:
-        model: the `.keras` file.
+        model: the `.keras` file, or a preset or alias.
         out: the `.tflite` to write, whole or not at all, with copies of its spec and labels beside it.
         to: one of the formats of `flpn_tf.convert.tflite.convert`.
         calibrate: data-set folder for the integer formats.
@@ -58,7 +58,7 @@ def run(
         raise InputError("--report and --gate need a data set to measure on; give it with --evaluate")
     if gate is not None and not (math.isfinite(gate) and gate >= 0):
         raise InputError(f"--gate is a number of points, 0 or more. Received: {gate}")
-    out = check_artefact(out)
+    out, model = check_artefact(out), network_path(model)
     if report is not None:
         given = [locate(data)[0] for data in (calibrate, evaluate_on) if data is not None]
         check_apart(check_writable(report, (".json",)), [model, out, *copies_of(out).values(), *given])

@@ -9,7 +9,7 @@ from flpn_tf.frameworks import needs_package, needs_tensorflow
 
 
 def convert(
-    model: Annotated[Path, typer.Argument(help=".keras model.")],
+    model: Annotated[Path, typer.Argument(help=".keras model, preset or alias.")],
     out: Annotated[Path, typer.Argument(help="The .tflite to write.")],
     to: Annotated[str, typer.Option(help="float32, float16, dynamic, int8 or int8_float_io.")] = "float16",
     calibrate: Annotated[
@@ -46,7 +46,7 @@ def convert(
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help=".keras model.")],
+    model: Annotated[Path, typer.Argument(help=".keras model, preset or alias.")],
     out: Annotated[
         Path, typer.Argument(help="The model's folder, whose name is the model's; versions go into it.")
     ],

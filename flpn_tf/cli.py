@@ -120,7 +120,9 @@ def train(
     split: Annotated[
         str | None, typer.Option(help="train, test, valid or all, where the data set has such a split.")
     ] = None,
-    init: Annotated[Path | None, typer.Option(help=".keras model whose weights to start from.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help=".keras model, preset or alias whose weights to start from.")
+    ] = None,
     validation: Annotated[
         Path | None,
         typer.Option(help="Data set to measure AP and PCK on; decides which weights are best.keras."),

@@ -1,7 +1,9 @@
 """Names of the shipped models and where they lie. Needs no TensorFlow."""
 
 import difflib
+import hashlib
 import importlib.util
+import json
 import os
 import re
 from pathlib import Path
@@ -18,16 +20,57 @@ ALIASES = {
 DEFAULT_MODEL = "flpn-mobile"
 
 SAVED_MODEL = "saved_model.pb"  # the file that makes a folder one
+PRESETS_FILE = "presets.json"  # in the weights' folder
 
 
 def assets_folder() -> Path:
     """The folder of the shipped `.tflite` files."""
-    mapped = importlib.util.find_spec("flpn_tf.assets")
+    return _folder("flpn_tf.assets", "android_demo_assets")
+
+
+def weights_folder() -> Path:
+    """The folder of the shipped `.keras` files and `PRESETS_FILE`."""
+    return _folder("flpn_tf.training", "training") / "weights"
+
+
+def _folder(package: str, in_checkout: str) -> Path:
+    mapped = importlib.util.find_spec(package)
     for location in mapped.submodule_search_locations if mapped else ():
         if Path(location).is_dir():
             return Path(location)
     # A checkout that is not installed: `package_dir` has not mapped the folder.
-    return Path(__file__).resolve().parent.parent / "android_demo_assets"
+    return Path(__file__).resolve().parent.parent / in_checkout
+
+
+def shipped_weights() -> dict[str, dict]:
+    """Preset → `sha256` of its `.keras` file and trainable `parameters`; `flpn_tf.convert.ship` writes it."""
+    path = weights_folder() / PRESETS_FILE
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def is_preset(name: str | Path) -> bool:
+    """Whether it is a preset or an alias, with shipped weights or without."""
+    return str(name) in {*ALIASES, *ALIASES.values(), *shipped_weights()}
+
+
+def weights_path(name: str | Path) -> Path:
+    """The `.keras` file of a preset or an alias.
+
+    Raises:
+        InputError: neither, with the nearest names; a preset without shipped weights; or a damaged file.
+    """
+    preset, shipped = ALIASES.get(str(name), str(name)), shipped_weights()
+    if preset not in shipped:
+        known = [alias for alias, of in ALIASES.items() if of in shipped] + list(shipped)
+        if is_preset(name):
+            problem = f"The preset {preset} has no shipped weights yet; those that have are"
+        else:
+            problem = "No preset of that name; presets are, for example,"
+        raise InputError(f"{problem} {_nearest(name, known)}. Received: {str(name)!r}")
+    path = weights_folder() / f"{preset}.keras"
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != shipped[preset]["sha256"]:
+        raise InputError(f"{path}: is missing or damaged by its checksum; install flpn-tf again")
+    return path
 
 
 def shipped_models() -> list[str]:
@@ -82,11 +125,14 @@ def resolve_model(name: str | Path) -> Path:
     if str(name) and os.path.isdir(path):  # noqa: PTH112
         raise InputError(f"The folder is no SavedModel: it has no {SAVED_MODEL}. Received: {str(name)!r}")
     known = [alias for alias, of in ALIASES.items() if f"{of}_{DEFAULT_FORMAT}" in shipped] + shipped
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known or ["none"]
     if preset in ALIASES.values():
         problem = f"The preset {preset} has no shipped {DEFAULT_FORMAT} weights yet"
     else:
         problem = "No model of that name or path"
     raise InputError(
-        f"{problem}; shipped models are, for example, {', '.join(near)}. Received: {str(name)!r}"
+        f"{problem}; shipped models are, for example, {_nearest(name, known)}. Received: {str(name)!r}"
     )
+
+
+def _nearest(name: str | Path, known: list[str]) -> str:
+    return ", ".join(difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known or ["none"])

@@ -30,7 +30,9 @@ def ratios(
     context: typer.Context,
     model: Annotated[
         str | None,
-        typer.Argument(help=".keras model; with --random-weights also an architecture of flpn models."),
+        typer.Argument(
+            help=".keras model, preset or alias; with --random-weights also an architecture of flpn models."
+        ),
     ] = None,
     data: Annotated[
         Path | None,

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,12 +16,13 @@ from helpers import REPOSITORY
 from flpn_tf import cli
 from flpn_tf.data.sources import read_people
 from flpn_tf.errors import InputError
+from flpn_tf.models import load
 from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import COCO_17
 from flpn_tf.spec import PoseSpec
 
 GUIDE = REPOSITORY / "docs" / "custom_keypoints.md"
-WEIGHTS = "flpn_mobile_people_192x160.keras"  # the shipped ones, which the guide starts from
+PRESET = "flpn-mobile"  # whose shipped weights the guide starts from
 NAMES = ["front_left", "front_right", "back_right", "back_left"]
 LIMBS = [[1, 2], [2, 3], [3, 4], [4, 1]]
 CATEGORY = {"id": 7, "name": "parcel", "keypoints": NAMES, "skeleton": LIMBS}
@@ -94,12 +96,12 @@ def guide_commands():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where the guide's reader stands, but for the shipped weights."""
+    """Where the guide's reader stands."""
     write_parcels(tmp_path / "parcels" / "train", 36, seed=0)
     write_parcels(tmp_path / "parcels" / "val", 6, seed=1)
     boxes = [a["bbox"] for a in truth_of(tmp_path / "parcels" / "val") if a["image_id"] == 1]
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
-    (tmp_path / "training" / "weights").mkdir(parents=True)
+    (tmp_path / "training").mkdir()
     (tmp_path / "training" / "configs").symlink_to(REPOSITORY / "training" / "configs")
     return tmp_path
 
@@ -147,7 +149,7 @@ def test_the_guides_commands_in_order():
     """Each step stands on the one before; and no option of the test's own."""
     words = [" ".join(command[: 1 + (command[0] == "data")]) for command in guide_commands()]
     assert list(dict.fromkeys(words)) == ["data check", "data show", "train", "evaluate", "convert", "pose"]
-    assert [c for c in guide_commands() if "schedule.epochs=2" in c and f"training/weights/{WEIGHTS}" in c]
+    assert [c for c in guide_commands() if "schedule.epochs=2" in c and c[c.index("--init") + 1] == PRESET]
 
 
 @pytest.mark.slow
@@ -158,7 +160,9 @@ def test_the_guide_with_a_tiny_network(folder, monkeypatch, capfd):
 
     from flpn_tf.training import fit
 
-    tiny_network.TinyNetwork((192, 160), COCO_17).save(folder / "training" / "weights" / WEIGHTS)
+    weights = folder / "tiny.keras"
+    tiny_network.TinyNetwork((192, 160), COCO_17).save(weights)
+    monkeypatch.setattr(load, "weights_path", {Path(PRESET): weights}.__getitem__)
     monkeypatch.setattr(fit, "build_model", tiny_network.build)
     monkeypatch.chdir(folder)
     printed = []
@@ -175,7 +179,6 @@ def test_the_guide_with_a_tiny_network(folder, monkeypatch, capfd):
 @pytest.mark.slow
 def test_the_guide_from_the_shipped_weights(folder):
     """In processes of their own, as its reader runs them; two epochs find most corners."""
-    (folder / "training" / "weights" / WEIGHTS).symlink_to(REPOSITORY / "training" / "weights" / WEIGHTS)
     printed = []
     for command in guide_commands():
         done = subprocess.run(

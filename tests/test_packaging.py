@@ -84,11 +84,15 @@ def run(code, installed, cwd, *arguments):
 def test_wheel_holds_models_specs_and_configs_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     suffixes = {Path(name).suffix for name in names if not name.split("/")[0].endswith(".dist-info")}
-    assert suffixes <= {".py", ".typed", ".tflite", ".json", ".txt", ".yaml"}
+    assert suffixes <= {".py", ".typed", ".tflite", ".keras", ".json", ".txt", ".yaml"}
     assert any(name.startswith("flpn_tf/assets/") and name.endswith("_int8.tflite") for name in names)
     assert any(name.startswith("flpn_tf/assets/") and name.endswith("_float16.tflite") for name in names)
     assert "flpn_tf/assets/pose_spec.schema.json" in names
     assert any(name.startswith("flpn_tf/training/configs/") for name in names)
+    shipped = json.loads((REPOSITORY / "training" / "weights" / "presets.json").read_text())
+    weights = {f"{preset}.keras" for preset in shipped} | {"presets.json"}
+    folder = "flpn_tf/training/weights/"
+    assert {name.removeprefix(folder) for name in names if name.startswith(folder)} == weights
     folders = {folder.lower() for name in names for folder in name.split("/")[:-1]}
     assert not folders & {"golden", "java", "android_sample", "tests"}
     assert wheel.stat().st_size < 90 * MEGABYTE
@@ -123,6 +127,13 @@ for module in (flpn_tf, flpn_tf.training, flpn_tf.convert, flpn_tf.assets):
     result = run(code, installed, tmp_path)
     assert result.returncode == 0, result.stderr
     assert all(line.startswith(str(installed)) for line in result.stdout.split())
+
+
+def test_weights_are_found_without_tensorflow(installed, tmp_path):
+    code = WITHOUT_TENSORFLOW.replace("main()", "print(weights_path('flpn-mobile'))")
+    code = code.replace("flpn_tf.cli import main", "flpn_tf.presets import weights_path")
+    result = run(code, installed, tmp_path)
+    assert result.stdout.startswith(str(installed)), result.stderr
 
 
 def test_import_is_light(installed, tmp_path):

@@ -53,13 +53,6 @@ def save_atomically(model: keras.Model, path: Path, place: Place | None = None) 
         partial.unlink(missing_ok=True)
 
 
-def bare(model: keras.Model) -> keras.Model:
-    """A copy that was never compiled: whoever loads its file needs neither optimiser nor loss class."""
-    copy = type(model).from_config(model.get_config())
-    copy.set_weights(model.get_weights())
-    return copy
-
-
 def steps_done(model: keras.Model) -> int:
     """The updates that a compiled model's optimiser has made."""
     # `int()` refuses a variable that several devices mirror.

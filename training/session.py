@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from flpn_tf.errors import InputError
+from flpn_tf.models.load import bare
 from flpn_tf.runtime.files import write_atomically
 from flpn_tf.training.callbacks import Log, NotFinite, Progress, StopWhenNotFinite, WholeEpoch
 from flpn_tf.training.checkpoint import (
     Checkpoint,
     Place,
     StopRequest,
-    bare,
     lock,
     restore,
     save_atomically,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from flpn_tf.training.checkpoint import bare
+from flpn_tf.models.load import bare
 
 
 class Snapshot:

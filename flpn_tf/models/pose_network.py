@@ -6,8 +6,10 @@ import keras
 import numpy as np
 
 from flpn_tf.codec import HeatmapCodec
+from flpn_tf.errors import InputError
 from flpn_tf.layers.fake_quant import fake_quantised, is_range, is_wanted
 from flpn_tf.layers.pixel_conv import IMAGENET_MEAN, IMAGENET_STD
+from flpn_tf.presets import weights_path
 from flpn_tf.skeleton import COCO_17, Skeleton
 from flpn_tf.spec import PoseSpec
 
@@ -45,6 +47,32 @@ class PoseNetwork(keras.Model):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.skeleton = skeleton
         self.qat = is_wanted()
+
+    @classmethod
+    def from_preset(cls, name, load_weights=True):
+        """A shipped network.
+
+        Args:
+            name: preset or alias.
+            load_weights: False: the architecture alone, its weights random.
+
+        Raises:
+            InputError: as `weights_path`, or a preset that is no network of this class.
+
+        Example:
+            >>> model = FLPN.from_preset("flpn-mobile")
+            >>> model(keras.ops.zeros((1, 192, 160, 3))).shape
+            (1, 48, 40, 17)
+        """
+        from flpn_tf.models.load import load_network  # it needs this class
+
+        network = load_network(weights_path(name))
+        if not isinstance(network, cls):
+            raise InputError(
+                f"The preset {name} is no {cls.__name__}; use {type(network).__name__}.from_preset. "
+                f"Received: {str(name)!r}"
+            )
+        return network if load_weights else type(network).from_config(network.get_config())
 
     @property
     def keypoints(self):

@@ -13,8 +13,9 @@ from flpn_tf.errors import InputError, printable
 from flpn_tf.geometry import PADDING
 from flpn_tf.models.catalogue import CATALOGUE
 from flpn_tf.models.flpn import FLPN, RATIOS
-from flpn_tf.models.load import load_network
+from flpn_tf.models.load import load_network, network_path
 from flpn_tf.models.pose_network import PoseNetwork
+from flpn_tf.presets import is_preset
 from flpn_tf.redundancy.measure import measure_likeness
 from flpn_tf.redundancy.rule import Rule
 from flpn_tf.redundancy.summary import summarise, table
@@ -43,7 +44,7 @@ def run(
     """Measures, prints a table and writes what is asked for.
 
     Args:
-        model: a `.keras` file, or a name of the catalogue with `random_weights`.
+        model: a `.keras` file, preset or alias, or a name of the catalogue with `random_weights`.
         data, images, split: as for `read_people`.
         json_to: file for what `summarise` says and how it was measured, or `files.STANDARD_OUTPUT`.
         config: YAML to write for `flpn train`: the network with the recommended ratios.
@@ -61,6 +62,8 @@ def run(
         raise InputError(
             f"--people and --pairs must be 1 or more, --seed 0 or more. Received: {people}, {pairs}, {seed}"
         )
+    if is_preset(model) and not (random_weights and str(model) in CATALOGUE):
+        model = network_path(model)
     annotations, _ = locate(data, images, split)
     _check_outputs([model, annotations], json_to, config, figures)
     network = open_model(model, random_weights, seed)
@@ -125,8 +128,8 @@ def open_model(model, random_weights: bool, seed: int = 0) -> keras.Model:
         return build.network(**build.arguments)
     if not Path(model).is_file():
         raise InputError(
-            f"{model}: there is no such file; give a .keras model, or a name of flpn models with "
-            "--random-weights"
+            f"{model}: there is no such file; give a .keras model, a preset, or a name of flpn models "
+            "with --random-weights"
         )
     network = load_network(model, kinds=(keras.Model,))
     return type(network).from_config(network.get_config()) if random_weights else network

@@ -20,9 +20,8 @@ from flpn_tf.data.class_folders import ImageAugmentation, read_class_folders, va
 from flpn_tf.errors import InputError
 from flpn_tf.models import FLPN, LPN, Classifier
 from flpn_tf.models.classifier import backbone_layers
-from flpn_tf.models.load import load_network
+from flpn_tf.models.load import bare, load_network
 from flpn_tf.training import callbacks, fit, pretrain
-from flpn_tf.training.checkpoint import bare
 from flpn_tf.training.config import ComputeConfig, Config, ModelConfig, ScheduleConfig
 from flpn_tf.training.config_file import load_config
 from flpn_tf.training.initialise import initialise

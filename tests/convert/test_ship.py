@@ -1,0 +1,88 @@
+"""`python -m flpn_tf.convert.ship` into folders in place of the package's."""
+
+import hashlib
+import json
+
+import pytest
+import synthetic_people
+from dot_network import DotNetwork
+
+from flpn_tf import presets
+from flpn_tf.convert import ship as module
+from flpn_tf.convert.ship import SHIPPED_FORMATS, main, ship
+from flpn_tf.errors import InputError
+from flpn_tf.models.load import load_network
+from flpn_tf.spec import PoseSpec
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """Just enough to calibrate with."""
+    folder = tmp_path_factory.mktemp("calibration") / "people"
+    return synthetic_people.write(folder, synthetic_people.document(people=200))
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Empty but for another preset's entry."""
+    folders = {"weights_folder": tmp_path / "weights", "assets_folder": tmp_path / "assets"}
+    for name, folder in folders.items():
+        folder.mkdir()
+        for place in (presets, module):
+            monkeypatch.setattr(place, name, lambda folder=folder: folder)
+    (folders["weights_folder"] / presets.PRESETS_FILE).write_text(
+        '{"other": {"sha256": "", "parameters": 1}}'
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def trained(package):
+    path = package / "trained.keras"
+    DotNetwork().save(path)
+    return path
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_all_files_hold_the_same_weights(trained, people, package, monkeypatch, capsys):
+    height, width = DotNetwork().image_size
+    preset = f"dots_people_{height}x{width}"
+    monkeypatch.setattr("sys.argv", ["ship", str(trained), preset, "--calibrate", str(people)])
+    main()
+    printed = capsys.readouterr().out.split()
+    listed = presets.shipped_weights()
+    path = presets.weights_path(preset)
+    network = load_network(path)
+    assert set(listed) == {"other", preset}
+    assert listed[preset]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert listed[preset]["parameters"] == network.count_params()  # it has no others
+    artefacts = [package / "assets" / f"{preset}_{to}.tflite" for to in SHIPPED_FORMATS]
+    assert printed == [str(path), str(package / "weights" / presets.PRESETS_FILE), *map(str, artefacts)]
+    for artefact in artefacts:
+        spec = PoseSpec.read_from_tflite(artefact)
+        assert (spec.name, spec.weights_sha256) == (artefact.stem, network.weights_sha256())
+        assert json.loads(artefact.with_name(f"{spec.name}_pose_spec.json").read_text()) == spec.to_dict()
+
+
+@pytest.mark.parametrize("preset", ["dots_people", "dots_people_8x8", "Dots_8x8", "flpn-mobile", "../a_8x8"])
+def test_names_that_do_not_fit_write_nothing(trained, people, package, preset):
+    before = contents(package)
+    with pytest.raises(InputError, match="Received: "):
+        ship(trained, preset, people)
+    assert contents(package) == before
+
+
+def test_bad_data_writes_nothing(trained, package, monkeypatch, capsys):
+    before = contents(package)
+    height, width = DotNetwork().image_size
+    monkeypatch.setattr(
+        "sys.argv", ["ship", str(trained), f"dots_{height}x{width}", "--calibrate", "missing"]
+    )
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("flpn: missing")
+    assert contents(package) == before
