@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
 CONSTRAINTS = constraints.txt
 
-.PHONY: help demo test test-slow test-serving test-web test-lowest check-android web bench figure6 bench-data bench-train bench-eval bench-ratios bench-serving bench-video bench-detector bench-convert bench-qat quantisation card check-wheel lint format clean
+.PHONY: help demo test test-slow test-serving test-web test-lowest check-android web bench figure6 bench-data bench-train bench-eval bench-ratios bench-serving bench-video bench-detector bench-convert bench-qat bench-optimizers quantisation table check-wheel lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -101,6 +101,10 @@ bench-convert: .venv/.done  ## our conversion beside the plain export of the sam
 bench-qat: .venv/.done  ## a step of quantisation-aware training by both backends, on DATA
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/qat_cost.py $(DATA)
 
+TRIALS ?= build/optimizers
+bench-optimizers: .venv/.done  ## Adam and Muon from nothing, on a part of DATA, into TRIALS
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/optimizers.py $(DATA) $(TRIALS)
+
 RUNS ?= build/quantisation
 quantisation: .venv/.done  ## int8 by five ways: trains on DATA into RUNS, measures on COCO and LSP
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/quantisation.py $(RUNS) $(DATA) $(EVAL_DATA) $(LSP) $(COCO)
@@ -108,8 +112,9 @@ quantisation: .venv/.done  ## int8 by five ways: trains on DATA into RUNS, measu
 MODEL ?= flpn-mobile
 COCO ?= ../shared/data/coco_val
 LSP ?= ../shared/data/lsp_val
-card: .venv/.done  ## the model card's tables: MODEL on COCO and LSP
-	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/model_card.py $(MODEL) $(COCO) $(LSP)
+table: .venv/.done  ## measures every shipped model on COCO and LSP; rewrites the tables of README and model card
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/model_table.py $(COCO) $(LSP)
+	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/failures.py $(MODEL) $(COCO)
 
 check-wheel:  ## the wheel in an empty environment: a pose without TensorFlow
 	rm -rf build/lib build/bdist.* dist .venv-wheel && $(PYTHON) -m venv .venv-wheel

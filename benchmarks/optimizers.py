@@ -60,8 +60,8 @@ def main(data: str, runs: str, *trials: str) -> None:
         optimizer, _, rate = trial.partition(":")
         schedule = dataclasses.replace(CONFIG.schedule, optimizer=optimizer, learning_rate=float(rate))
         output = runs / trial.replace(":", "_")
-        if not (output / "model.keras").is_file():
-            train(dataclasses.replace(CONFIG, schedule=schedule), trained_on, output, images=photos)
+        # Of a run that has ended it only writes the model again; of other people it refuses.
+        train(dataclasses.replace(CONFIG, schedule=schedule), trained_on, output, images=photos)
         with (output / "log.csv").open() as stream:
             *_, last = csv.DictReader(stream)
         metrics = evaluate(output / "model.keras", measured_on, photos).result["metrics"]

@@ -67,7 +67,7 @@ def run(
     records = read_people(calibrate).records if integer else []
     crops = sample_crops(records, CALIBRATION_CROPS, *network.image_size, padding) if integer else None
     if evaluate_on is None:
-        content = _converted(network, to, crops, out, options)
+        content = converted(network, to, crops, out, options)
     else:
         people = read_people(evaluate_on)
         shared = _shared(people.records, records, evaluate_on, gate)
@@ -78,13 +78,13 @@ def run(
                 exact.save(model)
             # First what fails early where it fails.
             before = evaluate(model, evaluate_on)
-            content = _converted(network, to, crops, out, options)
-            reference = content if to == "float32" else _converted(exact, "float32", None, out, options)
+            content = converted(network, to, crops, out, options)
+            reference = content if to == "float32" else converted(exact, "float32", None, out, options)
             count = min(REPORT_CROPS, len(people))
             held_out = sample_crops(people.records, count, *network.image_size, padding)
-            converted = Path(folder) / out.name
-            converted.write_bytes(content)
-            after = evaluate(converted, evaluate_on)
+            artefact = Path(folder) / out.name
+            artefact.write_bytes(content)
+            after = evaluate(artefact, evaluate_on)
             found = quantization_report(exact, to, converted, reference, held_out, before, after)
             found["model_sha256"] = sha256_of(source)
         found["calibration"] = {"crops": len(crops), "evaluation_photos": shared} if integer else None
@@ -96,7 +96,8 @@ def run(
     print(write_artefact(out, content))
 
 
-def _converted(network: PoseNetwork, to: str, crops, out: Path, options: dict) -> bytes:
+def converted(network: PoseNetwork, to: str, crops, out: Path, options: dict) -> bytes:
+    """`convert` without the converter's notices; an operation's failure is an InputError."""
     try:
         with discard_native_stderr():
             return convert(network, to, crops, out.stem, **options)

@@ -1,91 +1,33 @@
 """A trained network's weights into the package: the `.keras` file, the `.tflite` files, their checksums.
 
-python -m flpn_tf.convert.ship MODEL.keras PRESET --calibrate DATA
+python -m flpn_tf.convert.ship MODEL.keras PRESET --calibrate DATA [--evaluate DATA --gate POINTS]
 
 The goldens (`python -m flpn_tf.convert.golden`) and the tables (`make table`) are to be made anew then.
 """
 
 import argparse
-import json
-import re
 import sys
-import tempfile
-from pathlib import Path
 
-from flpn_tf.complexity import measure
-from flpn_tf.convert.artefact_files import check_artefact, write_artefact
-from flpn_tf.convert.tflite import CALIBRATION_CROPS, convert
-from flpn_tf.data.crops import sample_crops
-from flpn_tf.data.sources import read_people
 from flpn_tf.errors import GateError, InputError
-from flpn_tf.models.half_precision import save_half
-from flpn_tf.models.load import load_network
-from flpn_tf.presets import ALIASES, PRESETS_FILE, assets_folder, shipped_weights, weights_folder
-from flpn_tf.runtime.files import check_writable, sha256_of, write_atomically
-from flpn_tf.runtime.native_stderr import discard_native_stderr
-
-SHIPPED_FORMATS = ("float16", "int8", "int8_float_io")
-_PRESET = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*_(\d+)x(\d+)")  # …_<height>x<width>
-
-
-def ship(model, preset: str, calibrate) -> list[Path]:
-    """Replaces a preset's files in the package, or adds a preset.
-
-    The `.tflite` files are made from the half-precision network: all hold the same `weights_sha256`.
-    Nothing is written before everything is made; if it is killed while it writes, the same call again
-    makes the files agree.
-
-    Args:
-        model: the trained `.keras` file.
-        preset: name, ending in the input's height and width, or alias.
-        calibrate: data set of 200 people or more that sets the ranges of the int8 files.
-
-    Returns:
-        The paths written, without the copies of spec and labels.
-
-    Raises:
-        InputError: a bad model, name or data set, a value that float16 cannot hold, or a folder that cannot
-            be written.
-        GateError: as `convert`.
-    """
-    preset = ALIASES.get(preset, preset)
-    weights = check_writable(weights_folder() / f"{preset}.keras")
-    listing = check_writable(weights_folder() / PRESETS_FILE)
-    artefacts = {to: check_artefact(assets_folder() / f"{preset}_{to}.tflite") for to in SHIPPED_FORMATS}
-    network = load_network(model)
-    size = _PRESET.fullmatch(preset)
-    if size is None or tuple(map(int, size.groups())) != network.image_size:
-        height, width = network.image_size
-        raise InputError(
-            f"A preset of this network is lower-case words ending in _{height}x{width}. Received: {preset!r}"
-        )
-    people, padding = read_people(calibrate), network.pose_spec().padding
-    crops = sample_crops(people.records, CALIBRATION_CROPS, *network.image_size, padding)
-    with tempfile.TemporaryDirectory() as folder:
-        half = save_half(network, Path(folder) / weights.name)
-        network, content = load_network(half), half.read_bytes()
-        entry = {"sha256": sha256_of(half), "parameters": measure(network).params}
-    with discard_native_stderr():
-        made = {to: convert(network, to, crops, path.stem) for to, path in artefacts.items()}
-    for to, path in artefacts.items():
-        write_artefact(path, made[to])
-    write_atomically(weights, content)
-    listed = dict(sorted({**shipped_weights(), preset: entry}.items()))
-    write_atomically(listing, (json.dumps(listed, indent=1) + "\n").encode())
-    return [weights, listing, *artefacts.values()]
+from flpn_tf.frameworks import needs_tensorflow
 
 
 def main() -> None:
-    """The command."""
+    """The command; parsing only."""
     parser = argparse.ArgumentParser(
         prog="python -m flpn_tf.convert.ship", description=__doc__.splitlines()[0]
     )
     parser.add_argument("model", metavar="MODEL.keras")
     parser.add_argument("preset", metavar="PRESET")
-    parser.add_argument("--calibrate", required=True, metavar="DATA")
-    arguments = parser.parse_args()
+    parser.add_argument("--calibrate", required=True, metavar="DATA", help="sets the ranges of int8")
+    parser.add_argument("--evaluate", metavar="DATA", help="where no file may lose more than the gate")
+    parser.add_argument("--gate", type=float, default=1.0, metavar="POINTS", help="of AP or PCK; default 1")
+    given = parser.parse_args()
     try:
-        print(*ship(arguments.model, arguments.preset, arguments.calibrate), sep="\n")
+        needs_tensorflow(as_backend=True)
+        from flpn_tf.convert.shipped_files import ship
+
+        print(*ship(given.model, given.preset, given.calibrate, given.evaluate, given.gate), sep="\n")
     except (InputError, GateError, OSError) as error:
         print(f"flpn: {error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", InputError.exit_code))

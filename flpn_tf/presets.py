@@ -54,7 +54,13 @@ def is_preset(name: str | Path) -> bool:
 
 
 def weights_path(name: str | Path) -> Path:
-    """The `.keras` file of a preset or an alias.
+    """The `.keras` file of a preset or an alias, its checksum checked.
+
+    Args:
+        name: preset or alias.
+
+    Returns:
+        Its path in the package.
 
     Raises:
         InputError: neither, with the nearest names; a preset without shipped weights; or a damaged file.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers import assert_integers_only
 
+from flpn_tf import FLPN, presets
 from flpn_tf.presets import ALIASES, DEFAULT_MODEL, assets_folder
 from flpn_tf.runtime.demo import PHOTOS, photo_folder
 from flpn_tf.runtime.estimator import PoseEstimator
@@ -22,6 +23,15 @@ def test_the_default_preset_ships_for_phones_and_browsers():
 def test_carries_its_name_and_fits(path):
     assert PoseSpec.read_from_tflite(path).name == path.stem
     assert path.stat().st_size < 25 * MEGABYTE
+
+
+@pytest.mark.parametrize("preset", presets.shipped_weights())
+def test_every_file_of_a_preset_holds_the_weights_of_its_keras_file(preset):
+    files = [path for path in SHIPPED if path.stem.startswith(f"{preset}_")]
+    assert files
+    assert presets.weights_path(preset).stat().st_size < 25 * MEGABYTE
+    weights = FLPN.from_preset(preset).weights_sha256()
+    assert {PoseSpec.read_from_tflite(path).weights_sha256 for path in files} == {weights}
 
 
 @pytest.mark.parametrize("path", [p for p in SHIPPED if p.stem.endswith("_int8")], ids=lambda path: path.stem)

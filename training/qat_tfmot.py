@@ -277,6 +277,10 @@ def _refuse(config: Config, init) -> None:
             )
     if compute.augment_on == "device":
         raise InputError("--qat-backend tfmot needs compute.augment_on host. Received: device")
+    if config.schedule.optimizer != "adam":
+        raise InputError(
+            f"--qat-backend tfmot needs schedule.optimizer adam. Received: {config.schedule.optimizer}"
+        )
     if config.schedule.ema is not None:
         _say("tfmot keeps no moving average: schedule.ema has no part in this run")
 

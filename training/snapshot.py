@@ -1,5 +1,7 @@
 """A network in training as it would be delivered now."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import ops
@@ -16,12 +18,17 @@ class Snapshot:
     Args:
         model: compiled.
         batch_size: of all predictions, so that one function is compiled.
+        settle: gives the copy, which it is called with, the statistics of its weights; None: they are the
+            model's.
 
     Attributes:
         network: the copy; it was never compiled.
     """
 
-    def __init__(self, model: keras.Model, batch_size: int):
+    def __init__(
+        self, model: keras.Model, batch_size: int, settle: Callable[[keras.Model], None] | None = None
+    ):
+        self.settle = settle
         self.network = bare(model)
         self.network.jit_compile = model.jit_compile
         self.batch_size = batch_size
@@ -36,6 +43,8 @@ class Snapshot:
         finally:
             for variable, value in zip(model.trainable_variables, trained, strict=True):
                 variable.assign(value)
+        if self.settle is not None:
+            self.settle(self.network)
 
     def predict(self, crops: np.ndarray) -> np.ndarray:
         """(B, H, W, 3) uint8 RGB, B at most `batch_size` → (B, h, w, K) float32 heatmaps."""

@@ -43,6 +43,7 @@ class Validation(keras.callbacks.Callback):
         batches: () → an iterable of (crops, heatmaps, weights) as of `training_dataset`: the people in their
             order, crops without augmentation, at most `batch_size` at once. By default that data set.
         epochs: of the whole run; by default those of `fit`.
+        settle: as of `Snapshot`.
 
     Raises:
         InputError: `metric` is PCK and there are no torsos; when training begins, the people's skeleton
@@ -60,6 +61,7 @@ class Validation(keras.callbacks.Callback):
         batch_size: int,
         batches: Callable[[], Iterable] | None = None,
         epochs: int | None = None,
+        settle: Callable[[keras.Model], None] | None = None,
     ):
         super().__init__()
         if metric == "PCK" and not has_torsos(people):
@@ -74,13 +76,14 @@ class Validation(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.batches = batches or self._dataset
         self.epochs = epochs
+        self.settle = settle
 
     def on_train_begin(self, logs=None):
         model, skeleton = self.model, self.people.skeleton
         self._theirs, self._ours = joint_pairs(skeleton, model.skeleton)
         if unmatched := skeleton.unmatched(model.skeleton):
             _say(f"validation leaves out what the model has no joint for: {', '.join(unmatched)}")
-        self._snapshot = Snapshot(model, self.batch_size)
+        self._snapshot = Snapshot(model, self.batch_size, self.settle)
         self._best = self._read_best()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -5,16 +5,22 @@ from keras import ops
 
 
 class BatchNorm(keras.layers.BatchNormalization):
-    """Keras's `BatchNormalization` over the last axis of (B, H, W, C), in one operation while it trains.
+    """Keras's `BatchNormalization` of (B, H, W, C) over C, in one operation while it trains.
 
     Keras spells it out in some ten, each a pass over the maps, which take longer than the convolutions around
-    them (`make bench-train`). Weights, statistics and arguments are Keras's; other backends compile the
+    them (`make bench-train`). Weights, statistics and results are Keras's; other backends compile the
     spelled-out form into one loop themselves.
+
+    Args:
+        momentum, epsilon: as Keras's; its other arguments stay at their defaults.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def __init__(self, momentum, epsilon, **kwargs):
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+
+    def call(self, inputs, training=None):
         if not training or not self.trainable or keras.backend.backend() != "tensorflow":
-            return super().call(inputs, training=training, mask=mask)
+            return super().call(inputs, training=training)
         import tensorflow as tf
 
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(

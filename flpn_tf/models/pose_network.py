@@ -56,6 +56,9 @@ class PoseNetwork(keras.Model):
             name: preset or alias.
             load_weights: False: the architecture alone, its weights random.
 
+        Returns:
+            The network, float32, not compiled.
+
         Raises:
             InputError: as `weights_path`, or a preset that is no network of this class.
 

@@ -8,9 +8,11 @@ import synthetic_people
 from dot_network import DotNetwork
 
 from flpn_tf import presets
-from flpn_tf.convert import ship as module
-from flpn_tf.convert.ship import SHIPPED_FORMATS, main, ship
-from flpn_tf.errors import InputError
+from flpn_tf.convert import shipped_files
+from flpn_tf.convert.ship import main
+from flpn_tf.convert.shipped_files import SHIPPED_FORMATS, ship
+from flpn_tf.errors import GateError, InputError
+from flpn_tf.evaluation.compare import Drop
 from flpn_tf.models.load import load_network
 from flpn_tf.spec import PoseSpec
 
@@ -28,7 +30,7 @@ def package(tmp_path, monkeypatch):
     folders = {"weights_folder": tmp_path / "weights", "assets_folder": tmp_path / "assets"}
     for name, folder in folders.items():
         folder.mkdir()
-        for place in (presets, module):
+        for place in (presets, shipped_files):
             monkeypatch.setattr(place, name, lambda folder=folder: folder)
     (folders["weights_folder"] / presets.PRESETS_FILE).write_text(
         '{"other": {"sha256": "", "parameters": 1}}'
@@ -86,3 +88,21 @@ def test_bad_data_writes_nothing(trained, package, monkeypatch, capsys):
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("flpn: missing")
     assert contents(package) == before
+
+
+def test_a_file_that_loses_too_much_is_not_shipped(trained, people, package, monkeypatch):
+    """What a file loses is tested with `compare`; here int8 files lose 2 points."""
+    before = contents(package)
+    height, width = DotNetwork().image_size
+    arguments = trained, f"dots_{height}x{width}", people, people
+    monkeypatch.setattr(shipped_files, "evaluate", lambda path, data: path.stem)
+    monkeypatch.setattr(
+        shipped_files,
+        "compare",
+        lambda found, exact: {"AP": Drop(2.0 if "int8" in found and "int8" not in exact else 0.0, 1.0, 3.0)},
+    )
+    with pytest.raises(GateError, match=r"_int8.tflite: nothing is written; it loses AP 2.00 .*gate is 1\.5"):
+        ship(*arguments, gate=1.5)
+    assert contents(package) == before
+    ship(*arguments, gate=2.0)
+    assert arguments[1] in presets.shipped_weights()

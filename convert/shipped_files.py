@@ -1,0 +1,85 @@
+"""A preset's files in the package: the `.keras` file, the `.tflite` files, their checksums."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+from flpn_tf.complexity import measure
+from flpn_tf.convert.artefact_files import check_artefact, write_artefact
+from flpn_tf.convert.convert_command import converted
+from flpn_tf.convert.tflite import CALIBRATION_CROPS
+from flpn_tf.data.crops import sample_crops
+from flpn_tf.data.sources import read_people
+from flpn_tf.errors import GateError, InputError
+from flpn_tf.evaluation.compare import compare, drop_in_words
+from flpn_tf.evaluation.evaluate import evaluate
+from flpn_tf.models.half_precision import save_half
+from flpn_tf.models.load import load_network
+from flpn_tf.presets import ALIASES, PRESETS_FILE, assets_folder, shipped_weights, weights_folder
+from flpn_tf.runtime.files import check_writable, sha256_of, write_atomically
+
+SHIPPED_FORMATS = ("float16", "int8", "int8_float_io")
+_PRESET = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*_(\d+)x(\d+)")  # …_<height>x<width>
+
+
+def ship(model, preset: str, calibrate, evaluate_on=None, gate: float = 1.0) -> list[Path]:
+    """Replaces a preset's files in the package, or adds a preset.
+
+    The `.tflite` files are made from the half-precision network: all hold the same `weights_sha256`.
+    Nothing is written before everything is made; if it is killed while it writes, the same call again
+    makes the files agree.
+
+    Args:
+        model: the trained `.keras` file.
+        preset: name, ending in the input's height and width, or alias.
+        calibrate: data set of 200 people or more that sets the ranges of the int8 files.
+        evaluate_on: data set, of other people, on which no file may lose more than the gate; None: not
+            measured.
+        gate: points of AP or PCK.
+
+    Returns:
+        The paths written, without the copies of spec and labels.
+
+    Raises:
+        InputError: a bad model, name or data set, a value that float16 cannot hold, or a folder that cannot
+            be written.
+        GateError: as `convert`, or a file that loses more than the gate. Nothing is written then.
+    """
+    preset = ALIASES.get(preset, preset)
+    weights = check_writable(weights_folder() / f"{preset}.keras")
+    listing = check_writable(weights_folder() / PRESETS_FILE)
+    artefacts = {to: check_artefact(assets_folder() / f"{preset}_{to}.tflite") for to in SHIPPED_FORMATS}
+    network = load_network(model)
+    size = _PRESET.fullmatch(preset)
+    if size is None or tuple(map(int, size.groups())) != network.image_size:
+        height, width = network.image_size
+        raise InputError(
+            f"A preset of this network is lower-case words ending in _{height}x{width}. Received: {preset!r}"
+        )
+    people, padding = read_people(calibrate), network.pose_spec().padding
+    crops = sample_crops(people.records, CALIBRATION_CROPS, *network.image_size, padding)
+    with tempfile.TemporaryDirectory() as folder:
+        half = save_half(network, Path(folder) / weights.name)
+        network, content = load_network(half), half.read_bytes()
+        entry = {"sha256": sha256_of(half), "parameters": measure(network).params}
+        made = {to: converted(network, to, crops, path, {}) for to, path in artefacts.items()}
+        if evaluate_on is not None:
+            exact = evaluate(half, evaluate_on)
+            for to, path in artefacts.items():
+                artefact = Path(folder) / path.name
+                artefact.write_bytes(made[to])
+                _check_gate(path, compare(evaluate(artefact, evaluate_on), exact), gate)
+    for to, path in artefacts.items():
+        write_artefact(path, made[to])
+    write_atomically(weights, content)
+    listed = dict(sorted({**shipped_weights(), preset: entry}.items()))
+    write_atomically(listing, (json.dumps(listed, indent=1) + "\n").encode())
+    return [weights, listing, *artefacts.values()]
+
+
+def _check_gate(path: Path, drops: dict, gate: float) -> None:
+    lost = [f"{name} {drop_in_words(drop.to_dict())}" for name, drop in drops.items() if drop.value > gate]
+    if lost or not drops:
+        words = f"it loses {', '.join(lost)}" if lost else "neither AP nor PCK can be measured"
+        raise GateError(f"{path}: nothing is written; {words}, the gate is {gate:g}")
