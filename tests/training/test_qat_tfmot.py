@@ -220,6 +220,7 @@ def refused(message, data, tmp_path, init, values):
         ("compute.precision", lambda c: replace(c, compute=replace(c.compute, precision="mixed_float16"))),
         ("compute.strategy", lambda c: replace(c, compute=replace(c.compute, strategy="mirrored"))),
         ("compute.augment_on", lambda c: replace(c, compute=replace(c.compute, augment_on="device"))),
+        ("schedule.optimizer adam", lambda c: replace(c, schedule=replace(c.schedule, optimizer="muon"))),
         ("schedule.batch_size", lambda c: replace(c, schedule=replace(c.schedule, batch_size=9))),
     ],
 )
