@@ -1,6 +1,6 @@
 """Batch norm's statistics for averaged weights."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import keras
@@ -11,10 +11,21 @@ from flpn_tf.training.config import ScheduleConfig
 STEPS = 32
 
 
-def are_of_other_weights(model: keras.Model, schedule: ScheduleConfig) -> bool:
-    """Whether a run's moving average has batch norms whose statistics are of the weights it averages."""
-    kept = schedule.freeze_batch_norm or getattr(model, "qat", False)
-    return schedule.ema is not None and not kept and bool(_norms(model))
+def settler(schedule: ScheduleConfig, people: int, batches: Callable) -> Callable[[keras.Model], None]:
+    """`settle` for a run's networks; it does nothing where their statistics are of their own weights.
+
+    Args:
+        schedule: of the run.
+        people: or images, of the run.
+        batches: as of `session.Job`.
+    """
+
+    def settle_average(network: keras.Model) -> None:
+        kept = schedule.freeze_batch_norm or getattr(network, "qat", False)
+        if schedule.ema is not None and not kept and _norms(network):
+            settle(network, batches(0, whole=True), people // schedule.batch_size)
+
+    return settle_average
 
 
 def settle(network: keras.Model, batches: Iterable, steps: int) -> None:

@@ -15,7 +15,7 @@ from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.errors import InputError
 from flpn_tf.layers.fake_quant import fake_quantised
 from flpn_tf.training import session
-from flpn_tf.training.batch_statistics import are_of_other_weights, settle
+from flpn_tf.training.batch_statistics import settler
 from flpn_tf.training.checkpoint import CHECKPOINT
 from flpn_tf.training.config import Config
 from flpn_tf.training.config_file import dump_config
@@ -157,24 +157,18 @@ class _Pose:
         def batches():
             return self.plain_batches(people)
 
-        callbacks = []
+        callbacks, settle = [], settler(schedule, len(self.people), self.batches)
         if self.measured is not None:
             from flpn_tf.training.validation import Validation
 
             # Its own data set names a photo that cannot be read; `device_batches` does so by themselves.
             own = None if self.config.compute.augment_on == "host" else batches
             measure = Validation(
-                people, self.output, validation.every, validation.metric, size, own, epochs, self.settle
+                people, self.output, validation.every, validation.metric, size, own, epochs, settle
             )
             callbacks, batches = [measure], measure.batches
         pictured = batches if validation.every else None
         return [*callbacks, Summaries(self.output, size, validation.every, pictured, people.skeleton, epochs)]
-
-    def settle(self, network):
-        """Of the moving average, before it is measured."""
-        if are_of_other_weights(network, self.config.schedule):
-            steps = len(self.people) // self.config.schedule.batch_size
-            settle(network, self.batches(0, whole=True), steps)
 
     def explain(self, error: Exception, step: int) -> InputError | None:
         tf = sys.modules.get("tensorflow")

@@ -19,6 +19,7 @@ from flpn_tf.data.class_folders import (
 from flpn_tf.errors import InputError
 from flpn_tf.models.classifier import Classifier
 from flpn_tf.training import session
+from flpn_tf.training.batch_statistics import settler
 from flpn_tf.training.config import ComputeConfig, ModelConfig, ScheduleConfig
 from flpn_tf.training.config_file import dump_config
 from flpn_tf.training.networks import build_model
@@ -125,7 +126,9 @@ class _Classification:
     def callbacks(self):
         if self.measured is None:
             return []
-        return [TopOne(self.measured, self.config.model.image_size, self.config.schedule.batch_size)]
+        schedule = self.config.schedule
+        settle = settler(schedule, len(self.images), self.batches)
+        return [TopOne(self.measured, self.config.model.image_size, schedule.batch_size, settle)]
 
 
 class TopOne(keras.callbacks.Callback):
@@ -137,19 +140,21 @@ class TopOne(keras.callbacks.Callback):
         images: whose classes are those of the model, or some of them.
         image_size: (H, W) of the model.
         batch_size: of the predictions.
+        settle: as of `Snapshot`.
 
     Raises:
         InputError: while it measures, an image that cannot be read.
     """
 
-    def __init__(self, images: ClassImages, image_size: tuple[int, int], batch_size: int):
+    def __init__(self, images: ClassImages, image_size: tuple[int, int], batch_size: int, settle=None):
         super().__init__()
         self.images = images
+        self.settle = settle
         self.batch_size = batch_size
         self.batches = validation_batches(images, image_size, batch_size)
 
     def on_train_begin(self, logs=None):
-        self._snapshot = Snapshot(self.model, self.batch_size)
+        self._snapshot = Snapshot(self.model, self.batch_size, self.settle)
 
     def on_epoch_end(self, epoch, logs=None):
         begun = time.monotonic()

@@ -12,7 +12,7 @@ import numpy as np
 from flpn_tf.errors import InputError
 from flpn_tf.models.load import bare
 from flpn_tf.runtime.files import write_atomically
-from flpn_tf.training.batch_statistics import are_of_other_weights, settle
+from flpn_tf.training.batch_statistics import settler
 from flpn_tf.training.callbacks import Log, NotFinite, Progress, StopWhenNotFinite, WholeEpoch
 from flpn_tf.training.checkpoint import (
     Checkpoint,
@@ -112,8 +112,7 @@ def run(
         model.optimizer.finalize_variable_values(model.trainable_variables)
         if strategy.is_chief:
             network = bare(model)
-            if are_of_other_weights(model, schedule):
-                settle(network, job.batches(0, whole=True), steps)
+            settler(schedule, job.size, job.batches)(network)
             save_atomically(network, output / MODEL)
     except NotFinite as failure:
         raise (_with_batch(failure, job, output) if strategy.is_chief else failure) from failure

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from helpers import difference, random_maps, randomise
+from helpers import difference, random_maps, random_pixels, randomise
 from runs import config
 from tiny_network import TinyNetwork
 
@@ -13,7 +13,7 @@ from flpn_tf.data.pipeline import training_dataset
 from flpn_tf.data.sources import read_people
 from flpn_tf.layers.conv_norm import conv_norm
 from flpn_tf.models.load import load_network
-from flpn_tf.training.batch_statistics import STEPS, are_of_other_weights, settle
+from flpn_tf.training.batch_statistics import STEPS, settle, settler
 from flpn_tf.training.fit import train
 
 
@@ -36,13 +36,19 @@ def test_they_become_the_means_over_batches(steps, used):
     assert layer.norm.momentum == 0.9
 
 
-def test_where_they_are_of_other_weights():
-    model, schedule = TinyNetwork((64, 64), skeleton=None), config(ema=0.9).schedule
-    assert are_of_other_weights(model, schedule)
-    for other in ({"ema": None}, {"freeze_batch_norm": True}):
-        assert not are_of_other_weights(model, dataclasses.replace(schedule, **other))
-    model.qat = True
-    assert not are_of_other_weights(model, schedule)
+@pytest.mark.parametrize(
+    "changes,settles",
+    [({}, True), ({"ema": None}, False), ({"freeze_batch_norm": True}, False), ({"qat": True}, False)],
+)
+def test_only_those_of_other_weights_change(changes, settles):
+    model = TinyNetwork((64, 64), skeleton=None)
+    model.qat = changes.pop("qat", False)
+    before = [np.array(weight) for weight in model.non_trainable_variables]
+    schedule = dataclasses.replace(config(ema=0.9).schedule, **changes)
+    crops = random_pixels(4, 64, 64, 3)
+    settler(schedule, people=8, batches=lambda first, whole: [(crops,), (crops,)])(model)
+    moved = max(map(difference, model.non_trainable_variables, before))
+    assert (moved > 0.01) == settles
 
 
 @pytest.mark.usefixtures("tiny")
