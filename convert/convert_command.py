@@ -56,8 +56,7 @@ def run(
         )
     if evaluate_on is None and not report is gate is None:
         raise InputError("--report and --gate need a data set to measure on; give it with --evaluate")
-    if gate is not None and not (math.isfinite(gate) and gate >= 0):
-        raise InputError(f"--gate is a number of points, 0 or more. Received: {gate}")
+    check_points(gate)
     out, model = check_artefact(out), network_path(model)
     if report is not None:
         given = [locate(data)[0] for data in (calibrate, evaluate_on) if data is not None]
@@ -70,7 +69,7 @@ def run(
         content = converted(network, to, crops, out, options)
     else:
         people = read_people(evaluate_on)
-        shared = _shared(people.records, records, evaluate_on, gate)
+        shared = shared_with_calibration(people.records, records, evaluate_on, gate)
         with tempfile.TemporaryDirectory() as folder:
             exact, source = network, Path(model)
             if network.qat:  # it rounds as the file will; what that costs is measured from the same without
@@ -106,7 +105,15 @@ def converted(network: PoseNetwork, to: str, crops, out: Path, options: dict) ->
         raise InputError(f"{out}: cannot be converted ({printable(error.message)})") from error
 
 
-def _shared(evaluated: list[PersonRecord], calibrating: list[PersonRecord], data, gate) -> int:
+def check_points(gate: float | None) -> None:
+    """Refuses a gate that is no number of points."""
+    if gate is not None and not (math.isfinite(gate) and gate >= 0):
+        raise InputError(f"--gate is a number of points, 0 or more. Received: {gate}")
+
+
+def shared_with_calibration(
+    evaluated: list[PersonRecord], calibrating: list[PersonRecord], data, gate
+) -> int:
     """How many photos to measure on may have set the ranges; said where there are any."""
     shared = shared_photos(evaluated, calibrating)
     if shared:

@@ -2,7 +2,8 @@
 
 python -m flpn_tf.convert.ship MODEL.keras PRESET --calibrate DATA [--evaluate DATA --gate POINTS]
 
-The goldens (`python -m flpn_tf.convert.golden`) and the tables (`make table`) are to be made anew then.
+They go where the package lies: in a clone into training/weights and android_demo_assets. The goldens
+(`python -m flpn_tf.convert.golden`) and the tables (`make table`) are to be made anew then.
 """
 
 import argparse
@@ -18,10 +19,10 @@ def main() -> None:
         prog="python -m flpn_tf.convert.ship", description=__doc__.splitlines()[0]
     )
     parser.add_argument("model", metavar="MODEL.keras")
-    parser.add_argument("preset", metavar="PRESET")
-    parser.add_argument("--calibrate", required=True, metavar="DATA", help="sets the ranges of int8")
+    parser.add_argument("preset", metavar="PRESET", help="name or alias; its files, if any, are replaced")
+    parser.add_argument("--calibrate", required=True, metavar="DATA", help="200 people, for int8's ranges")
     parser.add_argument("--evaluate", metavar="DATA", help="where no file may lose more than the gate")
-    parser.add_argument("--gate", type=float, default=1.0, metavar="POINTS", help="of AP or PCK; default 1")
+    parser.add_argument("--gate", type=float, metavar="POINTS", help="of AP or PCK; default 1")
     given = parser.parse_args()
     try:
         needs_tensorflow(as_backend=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flpn_tf.complexity import measure
 from flpn_tf.convert.artefact_files import check_artefact, write_artefact
-from flpn_tf.convert.convert_command import converted
+from flpn_tf.convert.convert_command import check_points, converted, shared_with_calibration
 from flpn_tf.convert.tflite import CALIBRATION_CROPS
 from flpn_tf.data.crops import sample_crops
 from flpn_tf.data.sources import read_people
@@ -23,7 +23,10 @@ SHIPPED_FORMATS = ("float16", "int8", "int8_float_io")
 _PRESET = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*_(\d+)x(\d+)")  # …_<height>x<width>
 
 
-def ship(model, preset: str, calibrate, evaluate_on=None, gate: float = 1.0) -> list[Path]:
+GATE = 1.0  # points
+
+
+def ship(model, preset: str, calibrate, evaluate_on=None, gate: float | None = None) -> list[Path]:
     """Replaces a preset's files in the package, or adds a preset.
 
     The `.tflite` files are made from the half-precision network: all hold the same `weights_sha256`.
@@ -36,16 +39,20 @@ def ship(model, preset: str, calibrate, evaluate_on=None, gate: float = 1.0) -> 
         calibrate: data set of 200 people or more that sets the ranges of the int8 files.
         evaluate_on: data set, of other people, on which no file may lose more than the gate; None: not
             measured.
-        gate: points of AP or PCK.
+        gate: points of AP or PCK; by default `GATE`.
 
     Returns:
         The paths written, without the copies of spec and labels.
 
     Raises:
-        InputError: a bad model, name or data set, a value that float16 cannot hold, or a folder that cannot
-            be written.
+        InputError: a bad model, name, data set or gate, a gate on photos that calibrate, a value that
+            float16 cannot hold, or a folder that cannot be written.
         GateError: as `convert`, or a file that loses more than the gate. Nothing is written then.
     """
+    if gate is not None and evaluate_on is None:
+        raise InputError("--gate needs a data set to measure on; give it with --evaluate")
+    gate = GATE if gate is None else gate
+    check_points(gate)
     preset = ALIASES.get(preset, preset)
     weights = check_writable(weights_folder() / f"{preset}.keras")
     listing = check_writable(weights_folder() / PRESETS_FILE)
@@ -58,6 +65,8 @@ def ship(model, preset: str, calibrate, evaluate_on=None, gate: float = 1.0) -> 
             f"A preset of this network is lower-case words ending in _{height}x{width}. Received: {preset!r}"
         )
     people, padding = read_people(calibrate), network.pose_spec().padding
+    if evaluate_on is not None:
+        shared_with_calibration(read_people(evaluate_on).records, people.records, evaluate_on, gate)
     crops = sample_crops(people.records, CALIBRATION_CROPS, *network.image_size, padding)
     with tempfile.TemporaryDirectory() as folder:
         half = save_half(network, Path(folder) / weights.name)

@@ -94,7 +94,8 @@ def test_a_file_that_loses_too_much_is_not_shipped(trained, people, package, mon
     """What a file loses is tested with `compare`; here int8 files lose 2 points."""
     before = contents(package)
     height, width = DotNetwork().image_size
-    arguments = trained, f"dots_{height}x{width}", people, people
+    others = synthetic_people.write(package / "others", synthetic_people.document(people=3, seed=1))
+    arguments = trained, f"dots_{height}x{width}", people, others
     monkeypatch.setattr(shipped_files, "evaluate", lambda path, data: path.stem)
     monkeypatch.setattr(
         shipped_files,
@@ -106,3 +107,22 @@ def test_a_file_that_loses_too_much_is_not_shipped(trained, people, package, mon
     assert contents(package) == before
     ship(*arguments, gate=2.0)
     assert arguments[1] in presets.shipped_weights()
+
+
+@pytest.mark.parametrize(
+    "evaluated,gate,message",
+    [
+        (None, 1.0, "give it with --evaluate"),
+        ("missing", None, "missing"),
+        ("others", float("nan"), "0 or more. Received: nan"),
+        ("others", -1.0, "0 or more. Received: -1"),
+        ("people", None, "a gate needs others"),
+    ],
+)
+def test_gates_that_prove_nothing(trained, people, package, evaluated, gate, message):
+    before = contents(package)
+    height, width = DotNetwork().image_size
+    on = people if evaluated == "people" else evaluated
+    with pytest.raises(InputError, match=message):
+        ship(trained, f"dots_{height}x{width}", people, on, gate)
+    assert contents(package) == before
