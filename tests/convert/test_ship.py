@@ -92,10 +92,10 @@ def test_bad_data_writes_nothing(trained, package, monkeypatch, capsys):
 
 def test_a_file_that_loses_too_much_is_not_shipped(trained, people, package, monkeypatch):
     """What a file loses is tested with `compare`; here int8 files lose 2 points."""
-    before = contents(package)
     height, width = DotNetwork().image_size
     others = synthetic_people.write(package / "others", synthetic_people.document(people=3, seed=1))
     arguments = trained, f"dots_{height}x{width}", people, others
+    before = contents(package)
     monkeypatch.setattr(shipped_files, "evaluate", lambda path, data: path.stem)
     monkeypatch.setattr(
         shipped_files,
