@@ -84,7 +84,7 @@ def run(
             artefact = Path(folder) / out.name
             artefact.write_bytes(content)
             after = evaluate(artefact, evaluate_on)
-            found = quantization_report(exact, to, converted, reference, held_out, before, after)
+            found = quantization_report(exact, to, artefact, reference, held_out, before, after)
             found["model_sha256"] = sha256_of(source)
         found["calibration"] = {"crops": len(crops), "evaluation_photos": shared} if integer else None
         found["gate"] = gate
