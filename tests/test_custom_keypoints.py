@@ -149,7 +149,7 @@ def test_the_guides_commands_in_order():
     """Each step stands on the one before; and no option of the test's own."""
     words = [" ".join(command[: 1 + (command[0] == "data")]) for command in guide_commands()]
     assert list(dict.fromkeys(words)) == ["data check", "data show", "train", "evaluate", "convert", "pose"]
-    assert [c for c in guide_commands() if "schedule.epochs=2" in c and c[c.index("--init") + 1] == PRESET]
+    assert [c for c in guide_commands() if "schedule.epochs=3" in c and c[c.index("--init") + 1] == PRESET]
 
 
 @pytest.mark.slow
@@ -178,7 +178,7 @@ def test_the_guide_with_a_tiny_network(folder, monkeypatch, capfd):
 
 @pytest.mark.slow
 def test_the_guide_from_the_shipped_weights(folder):
-    """In processes of their own, as its reader runs them; two epochs find most corners."""
+    """In processes of their own, as its reader runs them; three epochs find most corners."""
     printed = []
     for command in guide_commands():
         done = subprocess.run(
