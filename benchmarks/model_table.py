@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import figure6
 from artefact_cache import REPOSITORY, open_cache
@@ -48,8 +49,7 @@ def measured(stem: str, folders: dict[str, str], in_float: dict) -> dict:
     """
     preset, to = preset_of(stem)
     path = assets_folder() / f"{stem}.tflite"
-    record = {"preset": preset, "format": to, "sha256": sha256_of(path)}
-    record |= {"size_mb": round(path.stat().st_size / 1e6, 2), "data": {}}
+    record = about(path, preset, to)
     for dataset, folder in folders.items():
         notice(f"{stem} on {dataset}")
         found = evaluate(stem, folder, dataset=dataset)
@@ -60,6 +60,12 @@ def measured(stem: str, folders: dict[str, str], in_float: dict) -> dict:
             row["decoders"] = decoders(stem, folder, dataset)
         record["data"][dataset] = row
     return record
+
+
+def about(path: Path, preset: str, to: str) -> dict:
+    """A file's record before anything is measured."""
+    size = round(path.stat().st_size / 1e6, 2)
+    return {"preset": preset, "format": to, "sha256": sha256_of(path), "size_mb": size, "data": {}}
 
 
 def facts(found) -> dict:
@@ -115,13 +121,8 @@ def measure(coco: str, lsp: str) -> dict:
         in_float = {
             dataset: evaluate(weights, folder, dataset=dataset) for dataset, folder in folders.items()
         }
-        models[weights.name] = {
-            "preset": preset,
-            "format": "keras",
-            "sha256": sha256_of(weights),
-            "size_mb": round(weights.stat().st_size / 1e6, 2),
-            "data": {dataset: facts(found) for dataset, found in in_float.items()},
-        }
+        measures = {dataset: facts(found) for dataset, found in in_float.items()}
+        models[weights.name] = about(weights, preset, "keras") | {"data": measures}
         for stem in stems:
             if preset_of(stem)[0] == preset:
                 models[f"{stem}.tflite"] = measured(stem, folders, in_float)

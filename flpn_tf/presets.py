@@ -1,7 +1,6 @@
 """Names of the shipped models and where they lie. Needs no TensorFlow."""
 
 import difflib
-import hashlib
 import importlib.util
 import json
 import os
@@ -73,8 +72,10 @@ def weights_path(name: str | Path) -> Path:
         else:
             problem = "No preset of that name; presets are, for example,"
         raise InputError(f"{problem} {_nearest(name, known)}. Received: {str(name)!r}")
+    from flpn_tf.runtime.files import sha256_of  # OpenCV, which names alone do not need
+
     path = weights_folder() / f"{preset}.keras"
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != shipped[preset]["sha256"]:
+    if not path.is_file() or sha256_of(path) != shipped[preset]["sha256"]:
         raise InputError(f"{path}: is missing or damaged by its checksum; install flpn-tf again")
     return path
 

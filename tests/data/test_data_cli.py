@@ -9,7 +9,6 @@ import pytest
 import synthetic_people
 from helpers import REPOSITORY
 
-from flpn_tf import cli
 from flpn_tf.data.data_cli import size
 from flpn_tf.data.manifest import open_prepared
 from flpn_tf.errors import InputError
@@ -18,22 +17,6 @@ from flpn_tf.errors import InputError
 @pytest.fixture
 def data(tmp_path):
     return synthetic_people.write(tmp_path / "data", synthetic_people.document(people=5))
-
-
-@pytest.fixture
-def flpn(monkeypatch, capfd):
-    """Runs `flpn data …` in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["flpn", "data", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        return (code, *capfd.readouterr())
-
-    return run
 
 
 def in_a_process(*arguments, folder):

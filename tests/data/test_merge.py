@@ -2,7 +2,7 @@
 
 import json
 import shutil
-import sys
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,7 +12,6 @@ import synthetic_people
 from helpers import run_python
 from real_data import real_data
 
-from flpn_tf import cli
 from flpn_tf.data.check import check_data
 from flpn_tf.data.entries import raw_entries
 from flpn_tf.data.merge import merge
@@ -34,19 +33,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def flpn(monkeypatch, capfd):
-    """Runs `flpn data merge …` in this process: (exit code, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["flpn", "data", "merge", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        return (code, *capfd.readouterr())
-
-    return run
+def flpn(flpn):
+    """Runs `flpn data merge …`."""
+    return partial(flpn, "merge")
 
 
 def rewrite(data, change):
