@@ -91,7 +91,9 @@ def run(
         if report is not None:
             write_json(report, json.dumps(found, indent=1) + "\n")
         print("\n".join(in_words(found)))
-        _check_gate(found, gate, out)
+        if gate is not None:
+            measured = found["evaluation"]
+            check_drops(measured["drop"], gate, out, to, measured["data"])
     print(write_artefact(out, content))
 
 
@@ -126,16 +128,19 @@ def shared_with_calibration(
     return len(shared)
 
 
-def _check_gate(report: dict, gate: float | None, out: Path) -> None:
-    drops = report["evaluation"]["drop"]
-    if gate is None:
-        return
+def check_drops(drops: dict[str, dict], gate: float, out: Path, to: str, data) -> None:
+    """Refuses a file by what it loses.
+
+    Args:
+        drops: `Drop.to_dict` of each number that could be measured.
+        gate: points that may be lost.
+        out: the file; to: its format; data: what was measured on. The message names them.
+
+    Raises:
+        GateError: more is lost, or nothing could be measured.
+    """
     if not drops:
-        raise GateError(f"{out}: not written; neither AP nor PCK can be measured on the --evaluate data")
-    lost = {name: drop for name, drop in drops.items() if drop["value"] > gate}
+        raise GateError(f"{out}: not written; neither AP nor PCK can be measured on {data}")
+    lost = [f"{name} {drop_in_words(drop)}" for name, drop in drops.items() if drop["value"] > gate]
     if lost:
-        words = ", ".join(f"{name} {drop_in_words(drop)}" for name, drop in lost.items())
-        data = report["evaluation"]["data"]
-        raise GateError(
-            f"{out}: not written; {report['format']} loses {words} on {data}, the gate is {gate:g}"
-        )
+        raise GateError(f"{out}: not written; {to} loses {', '.join(lost)} on {data}, the gate is {gate:g}")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from flpn_tf.complexity import measure
 from flpn_tf.convert.artefact_files import check_artefact, write_artefact
-from flpn_tf.convert.convert_command import check_points, converted, shared_with_calibration
+from flpn_tf.convert.convert_command import check_drops, check_points, converted, shared_with_calibration
 from flpn_tf.convert.tflite import CALIBRATION_CROPS
 from flpn_tf.data.crops import sample_crops
 from flpn_tf.data.sources import read_people
-from flpn_tf.errors import GateError, InputError
-from flpn_tf.evaluation.compare import compare, drop_in_words
+from flpn_tf.errors import InputError
+from flpn_tf.evaluation.compare import compare
 from flpn_tf.evaluation.evaluate import evaluate
 from flpn_tf.models.half_precision import save_half
 from flpn_tf.models.load import load_network
@@ -78,17 +78,13 @@ def ship(model, preset: str, calibrate, evaluate_on=None, gate: float | None = N
             for to, path in artefacts.items():
                 artefact = Path(folder) / path.name
                 artefact.write_bytes(made[to])
-                _check_gate(path, compare(evaluate(artefact, evaluate_on), exact), gate)
+                drops = compare(evaluate(artefact, evaluate_on), exact)
+                check_drops(
+                    {name: drop.to_dict() for name, drop in drops.items()}, gate, path, to, evaluate_on
+                )
     for to, path in artefacts.items():
         write_artefact(path, made[to])
     write_atomically(weights, content)
     listed = dict(sorted({**shipped_weights(), preset: entry}.items()))
     write_atomically(listing, (json.dumps(listed, indent=1) + "\n").encode())
     return [weights, listing, *artefacts.values()]
-
-
-def _check_gate(path: Path, drops: dict, gate: float) -> None:
-    lost = [f"{name} {drop_in_words(drop.to_dict())}" for name, drop in drops.items() if drop.value > gate]
-    if lost or not drops:
-        words = f"it loses {', '.join(lost)}" if lost else "neither AP nor PCK can be measured"
-        raise GateError(f"{path}: nothing is written; {words}, the gate is {gate:g}")

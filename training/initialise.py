@@ -7,25 +7,40 @@ from keras import ops
 
 from flpn_tf.errors import InputError
 from flpn_tf.models.classifier import Classifier, backbone_layers
+from flpn_tf.models.flpn import FLPN
 from flpn_tf.models.load import load_network
 from flpn_tf.models.pose_network import PoseNetwork
+from flpn_tf.training.widen import widen
 
 
 def initialise(model: PoseNetwork, path) -> None:
     """Gives `model` the weights of a `.keras` file; what it does not take is named on stderr.
 
     Of a pose network, joints meet by name: the channels of the last layer, one a joint, are taken for those
-    that both have; the others keep their first random weights. Of a classifier, the layers of the backbone
-    meet by name; the head keeps its first weights. The input size may differ.
+    that both have; the others keep their first random weights. A narrower FLPN is widened first (`widen`).
+    Of a classifier, the layers of the backbone meet by name; the head keeps its first weights. The input size
+    may differ.
 
     Raises:
-        InputError: neither, or one of other layers.
+        InputError: neither, one of other layers, or a narrower one that cannot be widened so.
     """
     source = load_network(path, kinds=(PoseNetwork, Classifier))
     if isinstance(source, Classifier):
         _take_backbone(model, source, path)
     else:
-        _take_all(model, source, path)
+        _take_all(model, _as_wide(model, source, path), path)
+
+
+def _as_wide(model: PoseNetwork, source: PoseNetwork, path) -> PoseNetwork:
+    """`source`, of the width of `model` if it is a narrower FLPN."""
+    if not (isinstance(model, FLPN) and isinstance(source, FLPN) and source.width < model.width):
+        return source
+    try:
+        wide = widen(source, model.width)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    _say(f"{path}: widened from {source.width} to {model.width}, with the same heatmaps")
+    return wide
 
 
 def _take_backbone(model: PoseNetwork, source: Classifier, path) -> None:

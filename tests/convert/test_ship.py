@@ -102,7 +102,7 @@ def test_a_file_that_loses_too_much_is_not_shipped(trained, people, package, mon
         "compare",
         lambda found, exact: {"AP": Drop(2.0 if "int8" in found and "int8" not in exact else 0.0, 1.0, 3.0)},
     )
-    with pytest.raises(GateError, match=r"_int8.tflite: nothing is written; it loses AP 2.00 .*gate is 1\.5"):
+    with pytest.raises(GateError, match=r"_int8.tflite: not written; int8 loses AP 2.00 .*gate is 1\.5"):
         ship(*arguments, gate=1.5)
     assert contents(package) == before
     ship(*arguments, gate=2.0)
