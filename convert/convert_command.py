@@ -134,7 +134,9 @@ def check_drops(drops: dict[str, dict], gate: float, out: Path, to: str, data) -
     Args:
         drops: `Drop.to_dict` of each number that could be measured.
         gate: points that may be lost.
-        out: the file; to: its format; data: what was measured on. The message names them.
+        out: the file, for the message.
+        to: its format.
+        data: what was measured on, a path.
 
     Raises:
         GateError: more is lost, or nothing could be measured.

@@ -47,8 +47,9 @@ def train(
         data, images, split: a folder that `flpn data prepare` made, or what `read_people` takes.
         output: folder for `config.yaml`, `checkpoint.keras`, `log.csv`, `run.json`, TensorBoard's files,
             `best.keras` where there is a validation, and, at the end, `model.keras`.
-        init: a `.keras` model of the same layers to start from, of any input size and joints, or a
-            classifier that `pretrain` made: see `initialise`. It has no part in a run that goes on.
+        init: a `.keras` model of the same layers to start from, of any input size and joints, a
+            narrower FLPN, or a classifier that `pretrain` made: see `initialise`. It has no part in a run
+            that goes on.
         validation, validation_images, validation_split: a data set to measure on, as `read_people` takes it.
 
     Returns:

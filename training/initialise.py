@@ -28,7 +28,10 @@ def initialise(model: PoseNetwork, path) -> None:
     if isinstance(source, Classifier):
         _take_backbone(model, source, path)
     else:
-        _take_all(model, _as_wide(model, source, path), path)
+        wide = _as_wide(model, source, path)
+        _take_all(model, wide, path)
+        if wide is not source:
+            _say(f"{path}: widened from width {source.width} to {wide.width}")
 
 
 def _as_wide(model: PoseNetwork, source: PoseNetwork, path) -> PoseNetwork:
@@ -36,11 +39,9 @@ def _as_wide(model: PoseNetwork, source: PoseNetwork, path) -> PoseNetwork:
     if not (isinstance(model, FLPN) and isinstance(source, FLPN) and source.width < model.width):
         return source
     try:
-        wide = widen(source, model.width)
+        return widen(source, model.width)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    _say(f"{path}: widened from {source.width} to {model.width}, with the same heatmaps")
-    return wide
 
 
 def _take_backbone(model: PoseNetwork, source: Classifier, path) -> None:

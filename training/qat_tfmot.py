@@ -44,7 +44,7 @@ def train_tfmot(config: Config, data, output, init, images=None, split=None) -> 
         data, images, split: as `fit.train` takes them.
         output: folder for `config.yaml`, `checkpoint_tfmot.npz`, `log.csv`, `run.json` and the two models,
             spec and labels beside the `.tflite`.
-        init: `.keras` model of the config's network.
+        init: `.keras` model of the config's network, or a narrower FLPN.
 
     Returns:
         The path of `OUTPUT/model.keras`, the float network with the trained weights. The ranges of the

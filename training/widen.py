@@ -4,21 +4,26 @@ import numpy as np
 from keras import ops
 
 from flpn_tf.errors import InputError
-from flpn_tf.layers import ConvNorm, GroupedConv2D, SmartBottleneck
+from flpn_tf.layers import ConvNorm, GlobalContext, GroupedConv2D, SmartBottleneck
 from flpn_tf.models.flpn import FLPN
 
 
 def widen(network: FLPN, width: float, seed: int = 0) -> FLPN:
-    """An FLPN of smart blocks and `width` with the function of `network`, to float32's rounding.
+    """An FLPN of `width` with the function of `network`, to float32's rounding.
 
     Every channel stands several times, and what reads it takes a random share from each copy; the shares
     of the copies add up to 1, and that they differ lets training drive the copies apart. Arguments other
-    than the width are those of `network`; the ranges of quantisation-aware training are not taken.
+    than the width are those of `network`; of one that computes as int8 would, it is the float network.
+
+    Args:
+        network: FLPN of smart or ghost blocks.
+        width: above that of `network`.
+        seed: of the shares.
 
     Raises:
-        InputError: other blocks, or a width whose channels are not multiples of the narrow ones.
+        InputError: other blocks, or a width at which a layer's channels are no multiple of the narrow one's.
     """
-    wide = FLPN.from_config(network.get_config() | {"width": width})
+    wide = FLPN.from_config(network.get_config() | {"width": width, "qat": False})
     random = np.random.default_rng(seed)
     origin = np.arange(network.input_shape[-1])
     try:
@@ -33,8 +38,9 @@ def widen(network: FLPN, width: float, seed: int = 0) -> FLPN:
                 raise _Unlike
     except _Unlike:
         raise InputError(
-            "only an FLPN of smart blocks can be widened, to widths that multiply the channels of each layer "
-            f"by a whole number. Received: width {network.width} to {width}, block {network.block!r}"
+            "only an FLPN of smart or ghost blocks can be widened, to widths that multiply the channels of "
+            "each layer by a whole number. "
+            f"Received: width {network.width} to {width}, block {network.block!r}"
         ) from None
     return wide
 
@@ -43,12 +49,16 @@ class _Unlike(Exception):
     """The two layers are none whose channels can be paired."""
 
 
+# Each takes our layer, theirs and `origin`, which of their channels each input channel is a copy of, as whole
+# numbers (C,), and returns the same of the outputs; each raises `_Unlike`.
+
+
 def _block(ours, theirs, origin, random):
     inputs = origin
     for layer, source in zip(ours.branch, theirs.branch, strict=True):
         if isinstance(layer, ConvNorm):
             origin = _unit(layer, source, origin, random)
-        elif hasattr(layer, "attention"):
+        elif isinstance(layer, GlobalContext):
             _context(layer, source, origin, random)
         else:
             origin = _smart(layer, source, origin, random)
@@ -86,29 +96,35 @@ def _unit(ours, theirs, origin, random, outputs=None):
 
 
 def _convolution(ours, theirs, origin, random, outputs=None):
-    """Gives `ours` the kernel of `theirs`; which channel of `theirs` each of its outputs is.
-
-    Args:
-        origin: the same of its inputs.
-        outputs: the answer wanted, of a convolution in one group.
-    """
-    kernel = _numpy(theirs.kernel)
-    channels, each = kernel.shape[-2], theirs.filters // theirs.groups
-    our_channels, our_each = ours.kernel.shape[-2], ours.filters // ours.groups
-    inputs = origin.reshape(ours.groups, our_channels)
-    group = inputs[:, 0] // channels
-    if our_each % each or our_channels % channels or (inputs // channels != group[:, None]).any():
+    """Any of the grouped convolutions; `outputs` asks for an answer, of one that has a single group."""
+    kernel, bias = _numpy(theirs.kernel), getattr(ours, "bias", None)
+    channels, each = kernel.shape[-2], theirs.filters // theirs.groups  # of one of their groups
+    inputs = origin.reshape(ours.groups, -1)
+    group = inputs[:, 0] // channels  # that each of ours reads
+    if (inputs // channels != group[:, None]).any():
         raise _Unlike
     if outputs is None:
-        outputs = np.add.outer(group * each, np.arange(our_each) * each // our_each).ravel()
-    inputs = np.repeat(inputs % channels, our_each, axis=0)  # (our filters, our channels a group)
-    share = random.random(inputs.shape)
-    same = inputs[:, :, None] == inputs[:, None, :]
-    share /= (same * share[:, None, :]).sum(axis=-1)
-    ours.kernel.assign(kernel[:, :, inputs.T, outputs] * share.T.astype("float32"))
-    if getattr(ours, "bias", None) is not None:
-        ours.bias.assign(_numpy(theirs.bias)[outputs])
+        outputs = _spread(group, ours.filters // ours.groups, each)
+    inputs = np.repeat(inputs % channels, ours.filters // ours.groups, axis=0)  # (our filters, our channels)
+    share, row = random.random(inputs.shape), np.arange(ours.filters)[:, None]
+    of_all_copies = np.zeros((ours.filters, channels))
+    np.add.at(of_all_copies, (row, inputs), share)
+    if not of_all_copies.all():  # one of their channels is not read
+        raise _Unlike
+    share = (share / of_all_copies[row, inputs]).T.astype("float32")
+    ours.kernel.assign(kernel[:, :, inputs.T, outputs] * share)
+    if bias is not None:
+        bias.assign(_numpy(theirs.bias)[outputs])
     return outputs
+
+
+def _spread(group, our_each, each):
+    """Their outputs in our order, each as often: of all our groups that read one of theirs, in turn."""
+    number, count = np.unique(group, return_counts=True)
+    if (np.diff(group) < 0).any() or len(set(count)) > 1 or count[0] * our_each % each:
+        raise _Unlike
+    size = count[0] * our_each
+    return np.add.outer(number * each, np.arange(size) * each // size).ravel()
 
 
 def _numpy(weight):

@@ -28,9 +28,18 @@ def assert_same(found, expected, tolerance=1e-4):
         ({}, 0.5),
         ({"width": 0.125}, 0.5),
         ({"stem": "pooled", "ratios": (1, 4, 2, 8)}, 0.5),
-        ({"global_context": False, "keypoints": 5}, 0.5),
+        ({"global_context": False, "keypoints": 5}, 0.75),
+        ({"width": 0.125, "block": "ghost"}, 0.25),
+        ({"width": 0.125, "ratios": (3, 2, 2, 2), "head_grouped": False}, 0.25),
     ],
-    ids=["twice", "four times", "other stem and ratios", "without context"],
+    ids=[
+        "twice",
+        "four times",
+        "other stem and ratios",
+        "three times, no context",
+        "ghost",
+        "cut off, dense head",
+    ],
 )
 def test_the_heatmaps_stay(changes, width):
     source = narrow(**changes)
@@ -65,7 +74,7 @@ def test_the_copies_of_a_channel_are_read_in_unlike_shares():
 @pytest.mark.parametrize(
     "changes,width",
     [({}, 0.375), ({}, 0.125), ({"block": "standard"}, 0.5), ({"ratios": (3, 2, 2, 2)}, 0.5)],
-    ids=["one and a half times", "narrower", "block", "a channel without a copy"],
+    ids=["one and a half times", "narrower", "block", "intrinsic maps"],
 )
 def test_what_cannot_be_widened(changes, width):
     source = FLPN(**{"width": 0.25, "image_size": (64, 64)} | changes)
@@ -73,21 +82,35 @@ def test_what_cannot_be_widened(changes, width):
         widen(source, width)
 
 
+def test_of_a_network_that_rounds_the_float_one_is_widened():
+    source = narrow()
+    wide = widen(source.with_qat(), 0.5)
+    assert not wide.qat
+    assert_same(wide.predict_on_batch(PIXELS), source.predict_on_batch(PIXELS))
+
+
+def test_a_group_that_lacks_a_channel_is_refused():
+    """The wide stem's groups are twice as many, of as many channels: none would see both of theirs."""
+    with pytest.raises(InputError, match="only an FLPN"):
+        widen(FLPN(width=0.875, image_size=(32, 32)), 1.75)
+
+
 def test_a_run_starts_from_a_narrower_network(tmp_path, capsys):
     source, path = narrow(), tmp_path / "narrow.keras"
     source.save(path)
     model = FLPN(width=0.5, image_size=(64, 64))
     initialise(model, path)
-    assert capsys.readouterr().err == f"{path}: widened from 0.25 to 0.5, with the same heatmaps\n"
+    assert capsys.readouterr().err == f"{path}: widened from width 0.25 to 0.5\n"
     assert_same(model.predict_on_batch(PIXELS), source.predict_on_batch(PIXELS))
 
 
-def test_a_narrower_one_of_other_layers_is_refused_by_name(tmp_path):
+def test_a_narrower_one_of_other_layers_is_refused_by_name(tmp_path, capsys):
     path = tmp_path / "narrow.keras"
     narrow(stem="pooled").save(path)
     with pytest.raises(InputError, match="narrow.keras: its layers are not those of the config's network"):
         initialise(FLPN(width=0.5, image_size=(64, 64)), path)
-    with pytest.raises(InputError, match="narrow.keras: only an FLPN of smart blocks can be widened"):
+    with pytest.raises(InputError, match="narrow.keras: only an FLPN of smart or ghost blocks"):
         initialise(FLPN(width=0.375, image_size=(64, 64)), path)
     with pytest.raises(InputError, match="narrow.keras: its layers are not those of the config's network"):
         initialise(LPN(image_size=(64, 64)), path)
+    assert capsys.readouterr().err == ""
