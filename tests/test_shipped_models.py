@@ -39,13 +39,18 @@ def test_int8_holds_integers_only_and_takes_plain_pixels(path):
     assert_integers_only(path)
 
 
-@pytest.mark.parametrize("photo", PHOTOS)
-def test_int8_and_float16_hold_the_same_weights_and_see_the_same(photo):
-    stem, box = ALIASES[DEFAULT_MODEL], PHOTOS[photo]
-    half, integer = (PoseEstimator(f"{stem}_{to}") for to in ("float16", "int8"))
+def test_int8_and_float16_hold_the_same_weights_and_see_the_same():
+    """In many boxes about each person: in any single one the scores may be 0.01 or 0.04 apart in the mean."""
+    half, integer = (PoseEstimator(f"{ALIASES[DEFAULT_MODEL]}_{to}") for to in ("float16", "int8"))
     assert half.spec.weights_sha256 == integer.spec.weights_sha256
-    first, second = (e.estimate(photo_folder() / photo, [box]).keypoints[0] for e in (half, integer))
-    moved = np.linalg.norm(second[:, :2] - first[:, :2], axis=1) / max(box[2:])
-    assert np.median(moved) < 0.01
-    # Of all joints together: of any 17 one is 0.05 apart, on average over people of COCO train2017.
-    assert np.abs(second[:, 2] - first[:, 2]).mean() < 0.02
+    moved, apart = [], []
+    for photo, (x, y, width, height) in PHOTOS.items():
+        rng = np.random.default_rng(0)
+        shift, size = rng.uniform(-0.1, 0.1, (24, 2)), rng.uniform(0.85, 1.15, (24, 1))
+        boxes = np.hstack([[x, y] + shift * [width, height], [width, height] * size]).tolist()
+        first, second = (e.estimate(photo_folder() / photo, boxes).keypoints for e in (half, integer))
+        away = np.linalg.norm(second[..., :2] - first[..., :2], axis=-1) / max(width, height)
+        moved.append(np.median(away))
+        apart.append(np.abs(second[..., 2] - first[..., 2]).mean())
+    assert max(moved) < 0.01
+    assert np.mean(apart) < 0.02
