@@ -127,7 +127,8 @@ def dark_step(m, r, c, sigma):
 def test_there_is_something_to_see():
     scores = {name: np.array(case["keypoints"]["dark"]["crop"])[:, 2] for name, case in CASES.items()}
     assert all((score > 0.2).sum() >= 16 for name, score in scores.items() if "small" not in name)
-    assert all((score <= 0.2).all() for name, score in scores.items() if "small" in name)
+    # Joints that count as not found, for ports to meet.
+    assert all((score <= 0.2).sum() >= 12 for name, score in scores.items() if "small" in name)
 
 
 def test_the_generator_is_deterministic(tmp_path):

@@ -21,15 +21,21 @@ DTYPES = {number: name.lower() for name, number in vars(schema.TensorType).items
 
 
 def tables(path):
-    """Names of the operations, and (dtype, shape, whether an operation makes it) of the tensors."""
+    """Names of the operations, and (dtype, shape, whether it is an activation) of the tensors."""
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     graph, codes = model.subgraphs[0], model.operatorCodes
     names = []
     for operation in graph.operators:
         code = codes[operation.opcodeIndex]
         names.append(OPERATIONS[max(code.builtinCode, code.deprecatedBuiltinCode)])
-    made = {tensor for operation in graph.operators for tensor in operation.outputs}
-    tensors = [(DTYPES[t.type], tuple(t.shape), i in made) for i, t in enumerate(graph.tensors)]
+    dtypes = [DTYPES[tensor.type] for tensor in graph.tensors]
+    made = {
+        tensor
+        for name, operation in zip(names, graph.operators, strict=True)
+        for tensor in operation.outputs
+        if name != "DEQUANTIZE" or dtypes[operation.inputs[0]] != "float16"  # a float16 file's weights
+    }
+    tensors = [(dtypes[i], tuple(tensor.shape), i in made) for i, tensor in enumerate(graph.tensors)]
     return names, tensors
 
 
