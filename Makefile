@@ -63,14 +63,16 @@ FORMATS ?= float16 int8
 figure6: .venv/.done  ## latency against FLOPs of the paper's networks; converts them first, once
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/figure6.py $(FORMATS)
 
-DATA ?= ../shared/data/people
+# The folder that has people/, coco_train/, coco_val/ and lsp_val/, of the tests too; or name each set.
+FLPN_DATA ?= ../shared/data
+DATA ?= $(FLPN_DATA)/people
 bench-data: .venv/.done  ## the training pipeline beside a loader in OpenCV, on DATA
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/data_pipeline.py $(DATA)
 
 bench-train: .venv/.done  ## a training step beside plain Keras layers, and its wait for DATA
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/train_step.py $(DATA)
 
-EVAL_DATA ?= ../shared/data/coco_train
+EVAL_DATA ?= $(FLPN_DATA)/coco_train
 bench-eval: .venv/.done  ## how much of an evaluation passes inside the network, on EVAL_DATA
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/evaluation.py $(EVAL_DATA)
 
@@ -110,8 +112,8 @@ quantisation: .venv/.done  ## int8 by five ways: trains on DATA into RUNS, measu
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/quantisation.py $(RUNS) $(DATA) $(EVAL_DATA) $(LSP) $(COCO)
 
 MODEL ?= flpn-mobile
-COCO ?= ../shared/data/coco_val
-LSP ?= ../shared/data/lsp_val
+COCO ?= $(FLPN_DATA)/coco_val
+LSP ?= $(FLPN_DATA)/lsp_val
 table: .venv/.done  ## measures every shipped model on COCO and LSP; rewrites the tables of README and model card
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/model_table.py $(COCO) $(LSP)
 	TF_CPP_MIN_LOG_LEVEL=3 .venv/bin/python benchmarks/failures.py $(MODEL) $(COCO)
