@@ -57,7 +57,7 @@ def measured(stem: str, folders: dict[str, str], in_float: dict) -> dict:
         if to != "float32":
             row["drop"] = {name: drop.to_dict() for name, drop in compare(found, in_float[dataset]).items()}
         if to == "float16":
-            row["decoders"] = decoders(stem, folder, dataset)
+            row["decoders"] = decoders(stem, folder, dataset, found)
         record["data"][dataset] = row
     return record
 
@@ -70,18 +70,25 @@ def about(path: Path, preset: str, to: str) -> dict:
 
 def facts(found) -> dict:
     """Of an `Evaluation`: what was measured, and how."""
-    kept = ("metrics", "people", "boxes", "flip", "decode", "data_sha256")
-    return {name: found.result[name] for name in kept} | {"errors": found.result["errors"]["all"]}
+    kept = ("metrics", "people", "boxes", "flip", "decode", "data", "data_sha256")
+    photos = len({record.image_id for record in found.people.records})
+    return {name: found.result[name] for name in kept} | {
+        "photos": photos,
+        "errors": found.result["errors"]["all"],
+    }
 
 
-def decoders(stem: str, folder: str, dataset: str) -> list[dict]:
-    """With flip and without, by every decoder."""
+def decoders(stem: str, folder: str, dataset: str, known) -> list[dict]:
+    """With flip and without, by every decoder; `known` is the `Evaluation` of one of these."""
     rows = []
     for flip in (False, True):
         for rule in DECODE_RULES:
-            notice(f"{stem} on {dataset}, flip {'on' if flip else 'off'}, {rule}")
-            metrics = evaluate(stem, folder, dataset=dataset, flip_test=flip, decode=rule).result["metrics"]
-            rows.append({"flip": flip, "decode": rule} | {name: metrics[name] for name in DECODERS[dataset]})
+            how = {"flip": flip, "decode": rule}
+            found = known
+            if any(known.result[name] != value for name, value in how.items()):
+                notice(f"{stem} on {dataset}, flip {'on' if flip else 'off'}, {rule}")
+                found = evaluate(stem, folder, dataset=dataset, flip_test=flip, decode=rule)
+            rows.append(how | {name: found.result["metrics"][name] for name in DECODERS[dataset]})
     return rows
 
 

@@ -15,7 +15,7 @@ DECODERS = {
     "coco": ("AP", "AP50", "AP75", "APM", "APL", "AR", "PCK@0.2"),
     "lsp": ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean", "Mean@0.1"),
 }
-_MEASURED = {"coco": "AP: 108 photos of COCO val2017", "lsp": "PCK of the torso: LSP im1001–1500"}
+_MEASURED = {"coco": "AP", "lsp": "PCK of the torso"}
 _ORDER = ("keras", *FORMATS)
 _MARKS = "<!-- {name}: written by make table -->", "<!-- end of {name} -->"
 
@@ -63,10 +63,12 @@ def how(found: dict) -> str:
     parts = []
     for dataset, what in _MEASURED.items():
         rows = [model["data"][dataset] for model in found["models"].values()]
-        settings = {(row["people"], row["boxes"], row["flip"], row["decode"]) for row in rows}
-        for people, boxes, flip, decode in sorted(settings):
+        said = ("data", "photos", "people", "boxes", "flip", "decode")
+        settings = {tuple(row[name] for name in said) for row in rows}
+        for data, photos, people, boxes, flip, decode in sorted(settings):
             flipped = "on" if flip else "off"
-            parts.append(f"{what}, {people} people, boxes: `{boxes}`, flip {flipped}, decoded by {decode}")
+            of = f"`{Path(data).parent}`, {people} people in {photos} photos"
+            parts.append(f"{what}: {of}, boxes: `{boxes}`, flip {flipped}, decoded by {decode}")
     timed = found["latency"]
     machine = f"one thread of a server's {timed['cores']} cores, load {timed['load_before']} before"
     return f"{'. '.join(parts)}. {found['made']}; {timed['runtime']}, {machine}."

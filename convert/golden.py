@@ -65,6 +65,7 @@ def write_goldens(models: Sequence[str | Path], folder: str | Path) -> None:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / INDEX_FILE).unlink(missing_ok=True)  # where this ends midway, none rather than an old one
         for name, values in files.items():
             write_atomically(folder / name, values.astype(values.dtype.newbyteorder("<")).tobytes())
         write_atomically(folder / INDEX_FILE, (json.dumps(index, indent=1) + "\n").encode())

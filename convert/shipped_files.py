@@ -45,8 +45,8 @@ def ship(model, preset: str, calibrate, evaluate_on=None, gate: float | None = N
         The paths written, without the copies of spec and labels.
 
     Raises:
-        InputError: a bad model, name, data set or gate, a gate on photos that calibrate, a value that
-            float16 cannot hold, or a folder that cannot be written.
+        InputError: a bad model, or one of quantisation-aware training, a bad name, data set or gate, a gate
+            on photos that calibrate, a value that float16 cannot hold, or a folder that cannot be written.
         GateError: as `convert`, or a file that loses more than the gate. Nothing is written then.
     """
     if gate is not None and evaluate_on is None:
@@ -58,6 +58,11 @@ def ship(model, preset: str, calibrate, evaluate_on=None, gate: float | None = N
     listing = check_writable(weights_folder() / PRESETS_FILE)
     artefacts = {to: check_artefact(assets_folder() / f"{preset}_{to}.tflite") for to in SHIPPED_FORMATS}
     network = load_network(model)
+    if network.qat:
+        raise InputError(
+            f"{model}: rounds as int8 does (qat: true), which a preset's .keras and float16 files do not; "
+            "convert it by flpn convert --to int8, or ship a network trained without"
+        )
     size = _PRESET.fullmatch(preset)
     if size is None or tuple(map(int, size.groups())) != network.image_size:
         height, width = network.image_size

@@ -213,7 +213,10 @@ def evaluate(
         typer.Option(help="Worst cases, errors by joint and by size, calibration: .html or .png."),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(help="Another model, or poses: how much lower MODEL is, with 95 % interval.")
+        str | None,
+        typer.Option(
+            help="Another model, or poses beside poses: how much lower MODEL is, with 95 % interval."
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Training config of a .weights.h5; default: config.yaml beside it.")

@@ -10,11 +10,6 @@ from typing import NamedTuple
 
 import keras
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.signals import answering
 
@@ -93,35 +88,11 @@ def restore(model: keras.Model, output: Path) -> Place:
     return place
 
 
-_locked: dict[Path, int] = {}
-
-
-def lock(output: Path) -> None:
-    """Keeps other processes from training into `output` as long as this one lives.
-
-    Raises:
-        InputError: one does.
-    """
-    if fcntl is None or output.resolve() in _locked:
-        return
-    folder = os.open(output, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(folder)
-        raise InputError(
-            f"{output}: another process trains into it; stop that, or choose a new folder"
-        ) from error
-    except OSError:  # a file system without locks
-        os.close(folder)
-        return
-    _locked[output.resolve()] = folder
-
-
 class Checkpoint(keras.callbacks.Callback):
     """Saves weights, optimiser and place, so that the same command goes on from there.
 
-    At each epoch's end, every `steps` steps, and when `stop` asks for it; then it raises KeyboardInterrupt.
+    At each epoch's end, every `steps` steps, and when `stop` asks for it; then it raises KeyboardInterrupt,
+    at an epoch's end by `StopBehindEpoch`.
 
     Args:
         folder: gets `checkpoint.keras`.
@@ -140,6 +111,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.stop = stop
         self.check = check
         self.write = write
+        self.asked_in_epoch = False
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
@@ -149,14 +121,31 @@ class Checkpoint(keras.callbacks.Callback):
                 self.model.jax_state_sync()
             self.check(f"step {self.step}")
             self._save(logs["loss"])
+            if self.stop.asked:
+                raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch, logs=None):
+        # Not what is asked for later: other workers would know of it only behind the next step.
+        self.asked_in_epoch = self.stop.asked
         self._save(0.0)
 
     def _save(self, loss):
         if self.write:
             save_atomically(self.model, self.folder / CHECKPOINT, Place(self.step, float(loss)))
-        if self.stop.asked:
+
+
+class StopBehindEpoch(keras.callbacks.Callback):
+    """Raises KeyboardInterrupt at the end of an epoch in which a `Checkpoint` was asked to stop.
+
+    It stands behind what measures the epoch: a run that goes on never measures one that it has done.
+    """
+
+    def __init__(self, checkpoint: Checkpoint):
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.checkpoint.asked_in_epoch:
             raise KeyboardInterrupt
 
 

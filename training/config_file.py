@@ -53,11 +53,15 @@ def override_config(config, overrides: Sequence[str]):
     for override in overrides:
         name, equals, text = override.partition("=")
         section, dot, key = name.strip().partition(".")
-        if not equals or (not dot and isinstance(values.get(section, {}), dict)):
-            raise InputError(f"an override is written section.key=value. Received: {override}")
+        held = values.get(section, {})
+        misplaced = not isinstance(held, dict | None) if dot else isinstance(held, dict)
+        if not equals or misplaced:
+            raise InputError(
+                f"an override is written section.key=value or, of no section, key=value. Received: {override}"
+            )
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise InputError(f"{override}: is not YAML ({' '.join(str(error).split())})") from error
         values[section] = (values.get(section) or {}) | {key: value} if dot else value
     return _section(type(config), values, "")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from flpn_tf.data.records import People
 from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.errors import InputError
 from flpn_tf.layers.fake_quant import fake_quantised
+from flpn_tf.runtime.files import sha256_of
 from flpn_tf.training import session
 from flpn_tf.training.batch_statistics import settler
 from flpn_tf.training.checkpoint import CHECKPOINT
-from flpn_tf.training.config import Config
+from flpn_tf.training.config import Config, TeacherConfig
 from flpn_tf.training.config_file import dump_config
 from flpn_tf.training.initialise import initialise
 from flpn_tf.training.loss import HeatmapLoss
@@ -67,7 +69,7 @@ def train(
     output = Path(output)
     if config.qat and init is None and not (output / CHECKPOINT).exists():
         raise InputError("qat trains a trained network on; give it with --init")
-    identity = identity_of(people, measured)
+    identity = identity_of(people, measured, config.teacher)
     refuse_other_run(output, identity, config)
     strategy.agree(identity, dump_config(config))
     job = _Pose(config, strategy, people, measured, output, init).job()
@@ -218,9 +220,12 @@ def with_measured(config: Config, people, validation) -> tuple[People | Prepared
     return hold_out(people, share)
 
 
-def identity_of(people, measured) -> str:
+def identity_of(people, measured, teacher: TeacherConfig | None = None) -> str:
+    """The line by which a run knows its data and its teacher again."""
     of = "the prepared data" if isinstance(people, PreparedPeople) else people.source.name
     text = f"# {len(people)} people, sha256 of {of} {people.sha256}"
-    if measured is None:
-        return text
-    return f"{text}; measured on {len(measured)}, {measured.source.name} {measured.sha256}"
+    if measured is not None:
+        text += f"; measured on {len(measured)}, {measured.source.name} {measured.sha256}"
+    if teacher is not None and os.path.exists(teacher.model):  # noqa: PTH110, it raises for a name too long
+        text += f"; taught by {sha256_of(Path(teacher.model))}"
+    return text

@@ -16,8 +16,9 @@ from flpn_tf.data.pipeline import explain, training_dataset
 from flpn_tf.data.sources import open_people
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
+from flpn_tf.runtime.folder_lock import lock
 from flpn_tf.training.callbacks import Log, NotFinite, Progress
-from flpn_tf.training.checkpoint import StopRequest, lock, save_atomically
+from flpn_tf.training.checkpoint import StopRequest, save_atomically
 from flpn_tf.training.config import Config
 from flpn_tf.training.fit import identity_of, with_measured
 from flpn_tf.training.initialise import initialise

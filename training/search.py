@@ -65,6 +65,11 @@ class SearchList:
             raise InputError(
                 f"train.model must leave all but {', '.join(smaller)} to the networks. Received: {model}"
             )
+        if self.train.validation.holdout:
+            raise InputError(
+                "train.validation.holdout has no use here: networks are measured on --validation. "
+                f"Received: {self.train.validation.holdout}"
+            )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds must be different numbers. Received: {list(self.seeds)}")
 

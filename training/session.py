@@ -12,13 +12,14 @@ import numpy as np
 from flpn_tf.errors import InputError
 from flpn_tf.models.load import bare
 from flpn_tf.runtime.files import write_atomically
+from flpn_tf.runtime.folder_lock import lock
 from flpn_tf.training.batch_statistics import settler
 from flpn_tf.training.callbacks import Log, NotFinite, Progress, StopWhenNotFinite, WholeEpoch
 from flpn_tf.training.checkpoint import (
     Checkpoint,
     Place,
+    StopBehindEpoch,
     StopRequest,
-    lock,
     restore,
     save_atomically,
 )
@@ -157,6 +158,7 @@ def _train(job, strategy, compute, model, place, steps, epochs, size, output) ->
             callbacks += [log, checkpoint, *job.callbacks(), amend, Progress(size, steps, epochs)]
         else:
             callbacks.append(checkpoint)
+        callbacks.append(StopBehindEpoch(checkpoint))
         try:
             strategy.fit(model, job.batches, size, place, steps, epochs, callbacks, stop)
         except (InputError, OSError):

@@ -3,11 +3,11 @@
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from flpn_tf.data.check import CheckResult, check_data
 from flpn_tf.data.check_photos import Progress
 from flpn_tf.data.findings import Kinds
+from flpn_tf.data.sources import locate
 from flpn_tf.errors import printable
 from flpn_tf.runtime import files
 
@@ -30,7 +30,10 @@ def run(data, images=None, split=None, quick=False, json_to=None) -> int:
     """
     files.check_json_output(json_to)
     if json_to not in (None, files.STANDARD_OUTPUT):
-        files.check_apart(json_to, [data, Path(data) / "annotations.json"])
+        annotations, photos = locate(data, images, split)
+        files.check_writable(json_to, (".json",))
+        files.check_apart(json_to, [annotations])
+        files.check_no_photo(json_to, photos)
     result = check_data(data, images, split, quick, _show_progress(sys.stderr))
     if json_to is not None:
         files.write_json(json_to, json.dumps(as_document(result, split, quick), indent=1) + "\n")

@@ -41,6 +41,7 @@ from flpn_tf.data.sources import read_people
 from flpn_tf.data.stored_photo import StoredPhoto, store
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
+from flpn_tf.runtime.folder_lock import lock
 from flpn_tf.runtime.native_stderr import discard_native_stderr
 
 TEMPORARY = ".flpn."  # begins the names of what the next call, or the end, removes
@@ -315,6 +316,7 @@ def _is_written(output: Path, name: str) -> bool:
 def _begin(output: Path, plan: Plan) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
+        lock(output)
         stored = output / PREPARING
         if stored.exists():
             check_same(output, stored.read_bytes(), plan)

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from flpn_tf.data.manifest import PreparedPeople
 
+_KEY = 0x5EED  # of the order, apart from the augmentation's
 _CYCLE = 8  # shards read in turn
 _WINDOW_BYTES = 64e6  # of encoded photos that are shuffled together
 
@@ -86,7 +87,7 @@ def read_pass(people: PreparedPeople, number, seed: int | None) -> tf.data.Datas
     paths = tf.constant([os.fsencode(path) for path in people.paths])
     cycle = 1
     if seed is not None:
-        key = tf.stack([tf.constant(seed, tf.int64), number])
+        key = tf.random.experimental.stateless_fold_in(tf.constant([seed, _KEY], tf.int64), number)
         paths = tf.random.experimental.stateless_shuffle(paths, key)
         cycle = min(_CYCLE, len(people.shards))
     records = tf.data.Dataset.from_tensor_slices(paths).interleave(

@@ -22,7 +22,7 @@ from flpn_tf.data.entries import Order
 from flpn_tf.data.manifest import PreparedPeople
 from flpn_tf.data.pipeline import explain, training_dataset, uniforms
 from flpn_tf.data.records import People
-from flpn_tf.data.sources import open_people
+from flpn_tf.data.sources import locate, open_people
 from flpn_tf.data.streams import stream
 from flpn_tf.errors import InputError
 from flpn_tf.runtime import files
@@ -81,6 +81,8 @@ def run(
         raise InputError(f"image_size must be multiples of {_STRIDE}. Received: {height}x{width}")
     codec = HeatmapCodec(height // _STRIDE, width // _STRIDE, _STRIDE)
     everyone = open_people(data, images, split)
+    if isinstance(everyone, People):
+        files.check_no_photo(out, locate(data, images, split)[1])
     rows = min(people, len(everyone))
     longest = max(place(rows, 2 + draws, (height, width)))
     if longest > _LONGEST_SIDE:
@@ -90,8 +92,6 @@ def run(
         )
     of_people, of_draws = np.random.default_rng(seed).spawn(2)
     choice = choose(everyone, rows, of_people)
-    if isinstance(choice.people, People):
-        files.check_apart(out, {record.image for record in choice.people.records})
     seeds = of_draws.integers(_SEEDS, size=draws).tolist()
     with discard_native_stderr():
         try:

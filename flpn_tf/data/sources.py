@@ -1,5 +1,6 @@
 """One door to every data set that `flpn_tf.data` reads. Needs no TensorFlow."""
 
+import codecs
 import os
 from pathlib import Path
 
@@ -154,9 +155,9 @@ def _variables(mat: Path) -> list[str]:
 
 
 def _first_bytes(path: Path) -> bytes:
-    """What a file starts with but for white space."""
+    """What a file starts with but for a byte order mark and white space."""
     try:
         with path.open("rb") as file:
-            return file.read(_FIRST_BYTES).lstrip()
+            return file.read(_FIRST_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

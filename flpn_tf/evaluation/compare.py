@@ -90,9 +90,9 @@ def drop_in_words(drop: dict[str, float]) -> str:
 
 def _photos(found: Evaluation) -> list[int]:
     """Ids, rising, of all photos: also of those without people, in which poses are wrong."""
-    ids = {record.image_id for record in found.people.records}
-    if found.people.coco is not None:
-        ids |= found.people.coco.photos.keys()
+    ids = {record.image_id for record in found.everyone.records}
+    if found.everyone.coco is not None:
+        ids |= found.everyone.coco.photos.keys()
     return sorted(ids)
 
 
@@ -118,7 +118,7 @@ def _average_precision(found: Evaluation):
     """
     poses = found.poses
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = evaluator_of(found.people, poses.keypoints, poses.scores, poses.image_ids)
+        evaluator = evaluator_of(found.everyone, poses.keypoints, poses.scores, poses.image_ids)
         params = evaluator.params
         params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
         evaluator.evaluate()

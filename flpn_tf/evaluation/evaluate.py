@@ -43,6 +43,7 @@ class Evaluation:
         poses: those that count, of these joints.
         analysis: people compared with all poses, or None.
         category: of people in the data's json.
+        everyone: `people` and those without a joint of these, of whom AP ignores the poses; None as `people`.
     """
 
     result: dict
@@ -50,6 +51,7 @@ class Evaluation:
     poses: PoseSet
     analysis: Analysis | None
     category: int = PERSON
+    everyone: People | None = None
 
     def poses_json(self) -> str:
         """The poses as COCO's evaluation server takes them.
@@ -161,7 +163,7 @@ def _measure(truth: Truth, found: Found, own: bool, nms: str) -> Evaluation:
     if truth.people is None:
         poses = poses.suppressed(nms, shared.sigmas)
         return Evaluation(_plain(result | {"poses": len(poses)}), None, poses, None, category)
-    people = of_joints(truth.people, joints)
+    everyone = people = of_joints(truth.people, joints)
     if truth.dataset == "coco":
         metrics, kept = coco_metrics(people, poses, nms, truth.lengths if own else None)
     else:
@@ -179,7 +181,7 @@ def _measure(truth: Truth, found: Found, own: bool, nms: str) -> Evaluation:
         "poses": len(kept),
         "left_out": dict(Counter(left_out) + Counter(result["left_out"])),
     }
-    return Evaluation(_plain(result), people, kept, analysis, category)
+    return Evaluation(_plain(result), people, kept, analysis, category, everyone)
 
 
 def _measure_of(truth: Truth, metrics: dict, own: bool) -> str:

@@ -166,7 +166,7 @@ def _by_size(axes, found: Evaluation) -> None:
     labels = [f"{low}–{high}" for low, high in itertools.pairwise(_SIZES[:-1])] + [f"{_SIZES[-2]}+"]
     if found.result["dataset"] == "coco":
         poses = found.poses
-        values = ap_by_size(found.people, poses.keypoints, poses.scores, poses.image_ids, _SIZES)
+        values = ap_by_size(found.everyone, poses.keypoints, poses.scores, poses.image_ids, _SIZES)
         axes.set_ylabel("AP")
         axes.set_title("AP by size")
     else:

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -9,6 +10,8 @@ import keras
 from flpn_tf.errors import InputError
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.presets import DEFAULT_MODEL, is_preset, weights_path
+
+_DAMAGED_ZIP = zipfile.BadZipFile, EOFError, zlib.error
 
 
 def network_path(path) -> Path:
@@ -43,8 +46,9 @@ def load_network(path, compiled=False, kinds=(PoseNetwork,)) -> keras.Model:
         raise InputError(f"{source}: is not a .keras model but converted already; give what it was made from")
     try:
         model = keras.models.load_model(source, compile=compiled)
-    except (ValueError, OSError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{source}: is not a .keras model ({str(error).splitlines()[0]})") from error
+    except (ValueError, OSError, KeyError, TypeError, RuntimeError, *_DAMAGED_ZIP) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{source}: is not a .keras model ({reason})") from error
     if not isinstance(model, kinds):
         raise InputError(
             f"{source}: is a Keras model but no pose network of flpn_tf. Received: {type(model).__name__}"

@@ -68,6 +68,17 @@ def check_apart(output: str | Path, others: Iterable[str | Path]) -> None:
             raise InputError(f"The output would overwrite {other}; give another name. Received: {output}")
 
 
+def check_no_photo(output: str | Path, photos: str | Path) -> None:
+    """Refuses an output that is an existing file in the folder of a data set's photos.
+
+    Raises:
+        InputError: naming it.
+    """
+    path = Path(output).resolve()
+    if path.exists() and path.is_relative_to(Path(photos).resolve()):
+        raise InputError(f"The output would overwrite a file among the photos. Received: {output}")
+
+
 def write_json(to: str | Path, text: str) -> None:
     """Writes json text to a file, whole or not at all, or to standard output for `STANDARD_OUTPUT`."""
     if str(to) == STANDARD_OUTPUT:

@@ -77,6 +77,16 @@ def test_names_that_do_not_fit_write_nothing(trained, people, package, preset):
     assert contents(package) == before
 
 
+def test_a_network_that_rounds_is_refused(people, package):
+    path = package / "qat.keras"
+    DotNetwork().with_qat().save(path)
+    before = contents(package)
+    height, width = DotNetwork().image_size
+    with pytest.raises(InputError, match="qat: true"):
+        ship(path, f"dots_{height}x{width}", people)
+    assert contents(package) == before
+
+
 def test_bad_data_writes_nothing(trained, package, monkeypatch, capsys):
     before = contents(package)
     height, width = DotNetwork().image_size

@@ -437,13 +437,25 @@ def test_json(tmp_path, capsys):
     assert json.loads((tmp_path / "result.json").read_text())["errors"].keys() == {"unknown image_id"}
 
 
-@pytest.mark.parametrize("name", ["data/annotations.json", "no folder/result.json"])
+@pytest.mark.parametrize(
+    "name", ["data/annotations.json", "no folder/result.json", "data/joints.mat", "data/images/a.json"]
+)
 def test_a_json_that_cannot_be_written(tmp_path, name):
     folder = data_set(tmp_path)
-    before = (folder / "annotations.json").read_bytes()
+    (folder / "images" / "a.json").write_text("not ours")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="Received: "):
         run(folder, json_to=tmp_path / name)
-    assert (folder / "annotations.json").read_bytes() == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_json_in_place_of_annotations_of_another_name(tmp_path):
+    folder = data_set(tmp_path)
+    others = (folder / "annotations.json").rename(folder / "people.json")
+    before = others.read_bytes()
+    with pytest.raises(InputError, match="would overwrite"):
+        run(others, folder / "images", json_to=others)
+    assert others.read_bytes() == before
 
 
 def test_a_split_that_the_format_has_not(tmp_path):

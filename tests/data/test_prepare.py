@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -447,6 +448,19 @@ def test_a_finished_folder_that_has_lost_a_shard(data, tmp_path, capsys):
     assert message.startswith(f"{people.paths[1]}: cannot be read")
     assert message.endswith("prepare the data again, into a new folder")
     assert capsys.readouterr().err == ""
+
+
+def test_two_processes_do_not_prepare_into_one_folder(data, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    held = os.open(output, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "another process writes into it" in refusal(data, output)
+        assert list(output.iterdir()) == []
+    finally:
+        os.close(held)
+    run(data, output)
 
 
 def test_outputs_that_cannot_be_written(data, tmp_path):

@@ -213,6 +213,8 @@ BAD = {
     "another ending": {"out": "sheet.txt"},
     "no folder": {"out": "no folder/sheet.png"},
     "over a photo": {"out": "data/images/3.png"},
+    "over a photo that is not shown": {"out": "data/images/3.png", "people": 1},
+    "over another": {"out": "data/images/4.png", "people": 1},
     "no data": {"data": "nothing"},
     "a split": {"split": "train"},
 }

@@ -70,6 +70,13 @@ def test_folders_and_files_of_every_format(folder, tmp_path, add, joints):
     assert len(read_people(path, tmp_path / "photos")) == len(people)
 
 
+@pytest.mark.parametrize(("add", "joints"), [FORMATS["COCO"], FORMATS["MPII json"]], ids=["COCO", "MPII"])
+def test_a_json_with_a_byte_order_mark(folder, add, joints):
+    path = add(folder)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_people(folder).skeleton) == joints
+
+
 OTHER_NAMES = {
     "COCO": (add_coco, "people.txt", 7),
     "MPII mat": (add_mpii_mat, "annotations.json", 16),

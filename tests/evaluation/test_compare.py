@@ -9,15 +9,16 @@ import pytest
 import random_crowds
 from helpers import exit_code
 from knowing_backend import KnowingBackend
+from synthetic_people import SKELETON
 
 from flpn_tf.data.records import People, PersonRecord
 from flpn_tf.errors import InputError
 from flpn_tf.evaluation.analysis import Analysis
 from flpn_tf.evaluation.coco_eval import keypoint_ap
 from flpn_tf.evaluation.compare import compare
-from flpn_tf.evaluation.evaluate import Evaluation
+from flpn_tf.evaluation.evaluate import Evaluation, evaluate
 from flpn_tf.evaluation.pose_set import PoseSet
-from flpn_tf.skeleton import COCO_17, LSP_14
+from flpn_tf.skeleton import COCO_17, LSP_14, Skeleton
 
 TORSO = 50.0  # pixels
 
@@ -33,7 +34,7 @@ def evaluation(people, keypoints, scores=None, image_ids=None, dataset="coco", *
     result["sigmas"] = dict(zip(people.skeleton.names, people.skeleton.sigmas, strict=True))
     # What else an analysis holds is not compared.
     analysis = Analysis(poses, *[np.empty(0)] * 4) if own else None
-    return Evaluation(result | facts, people, poses, analysis)
+    return Evaluation(result | facts, people, poses, analysis, everyone=people)
 
 
 def standing(photos, a_photo=1, skeleton=LSP_14):
@@ -228,6 +229,26 @@ def test_photos_without_annotations_are_refused():
         compare(found, found)
 
 
+def test_poses_of_people_without_the_joints_of_the_models_are_no_false_ones(data, model_of, tmp_path):
+    """As in AP itself: every second person has labels of ankles alone, which the models lack."""
+    content = json.loads((data / "annotations.json").read_text())
+    for annotation in content["annotations"][::2]:
+        for joint, name in enumerate(SKELETON.names):
+            annotation["keypoints"][3 * joint + 2] *= name.endswith("ankle")
+    folder = tmp_path / "people"
+    folder.mkdir()
+    (folder / "images").symlink_to(data / "images")
+    (folder / "annotations.json").write_text(json.dumps(content))
+    skeleton = Skeleton("other", SKELETON.names[:5], (), (), (0.05,) * 5)
+    against, found = (
+        evaluate(model_of(KnowingBackend(skeleton, shift=(shift, 0))), folder) for shift in (0, 4)
+    )
+    assert (len(found.people), len(found.poses)) == (4, 8)
+    lost = [of.result["metrics"]["AP"] for of in (against, found)]
+    assert lost[0] == 100 > lost[1]
+    assert compare(found, against, resamples=1)["AP"].value == pytest.approx(lost[0] - lost[1], abs=1e-4)
+
+
 @pytest.fixture
 def flpn(data, tmp_path, monkeypatch):
     """The exit code of `flpn evaluate`; right.tflite finds the joints, wrong.tflite some pixels beside."""
@@ -273,7 +294,7 @@ def test_a_model_against_another(flpn, capsys):
     [
         ("right.tflite people --against none.tflite", "Received: 'none.tflite'"),
         ("right.tflite people --against poses.json --json poses.json", "overwrite poses.json"),
-        ("right.tflite people --against poses.json --json r.json", "the same boxes. Received: gt and None"),
+        ("right.tflite people --against poses.json --json r.json", "Received: right.tflite and poses.json"),
         ("right.tflite photos --against wrong.tflite --boxes b.json --results p.json", "nothing to compare"),
     ],
 )

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from helpers import assert_context_matters, random_pixels, randomise, run_python
 
+from flpn_tf.errors import InputError
 from flpn_tf.layers import GlobalContext
 from flpn_tf.models import FLPN
+from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import MPII_16
 from flpn_tf.training.loss import HeatmapLoss
 
@@ -120,3 +122,13 @@ def test_lazy_attributes(tmp_path):
     assert not {{"keras", "tensorflow", "jax"}} & set(sys.modules)
     """
     assert "module 'flpn_tf' has no attribute 'Flpn'" in run_python(code, tmp_path)
+
+
+def test_a_network_of_an_unknown_compression_is_no_traceback(folder, tmp_path):
+    """What a damaged byte of the archive's directory can say."""
+    content = bytearray((folder / "model.keras").read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 10 : entry + 12] = (77).to_bytes(2, "little")
+    (tmp_path / "damaged.keras").write_bytes(content)
+    with pytest.raises(InputError, match="damaged.keras: is not a .keras model"):
+        load_network(tmp_path / "damaged.keras")

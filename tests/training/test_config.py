@@ -67,13 +67,16 @@ def test_overrides_come_before_the_file(tmp_path):
     assert config.model.image_size == (64, 64)
 
 
+WRITTEN = "an override is written section.key=value or, of no section, key=value. Received"
 OVERRIDES = {
     "schedule.epoch=3": "unknown key schedule.epoch; did you mean epochs?",
     "shedule.epochs=3": "unknown key shedule; did you mean schedule?",
     "schedule.epochs=many": "schedule.epochs must be a whole number. Received: 'many'",
-    "schedule.epochs": "an override is written section.key=value. Received: schedule.epochs",
-    "epochs=3": "an override is written section.key=value. Received: epochs=3",
+    "schedule.epochs": f"{WRITTEN}: schedule.epochs",
+    "epochs=3": f"{WRITTEN}: epochs=3",
     "model.image_size=[1": "model.image_size=[1: is not YAML",
+    "schedule.seed=2020-13-45": "schedule.seed=2020-13-45: is not YAML",
+    "qat.x=1": f"{WRITTEN}: qat.x=1",
     "compute.jit=1": "compute.jit must be true or false. Received: 1",
     "compute.precision=float8": "compute.precision must be one of float32, mixed_bfloat16, mixed_float16",
     "compute.strategy=tpu": "compute.strategy must be one of auto, one_device, mirrored, multi_worker",

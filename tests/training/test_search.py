@@ -67,6 +67,13 @@ def test_shipped_lists(path):
     assert path.read_text().startswith("# ")
 
 
+def test_a_list_that_holds_people_out_is_refused(tmp_path):
+    path = tmp_path / "list.yaml"
+    path.write_text(yaml.safe_dump(TWO | {"train": TRAIN | {"validation": {"holdout": 0.1}}}))
+    with pytest.raises(InputError, match="list.yaml: train.validation.holdout has no use here"):
+        load_config(path, kind=SearchList)
+
+
 def test_ratios_that_the_catalogue_has_go_by_its_name():
     chosen = SearchList(("flpn50",), ((2, 8, 2, 2), (8, 2, 2, 2), (16, 16, 2, 2)))
     builds = chosen.builds()

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import signal
 
 import keras
@@ -33,9 +34,7 @@ from flpn_tf.data.stored_photo import StoredPhoto
 from flpn_tf.models.load import load_network
 from flpn_tf.skeleton import Skeleton
 from flpn_tf.training.callbacks import WholeEpoch
-from flpn_tf.training.config import (
-    ComputeConfig,
-)
+from flpn_tf.training.config import ComputeConfig, TeacherConfig, ValidationConfig
 from flpn_tf.training.config_file import load_config
 from flpn_tf.training.fit import train
 
@@ -109,6 +108,31 @@ def test_a_signal_asks_for_a_checkpoint(data, tmp_path, monkeypatch):
         train(config(), data, output)
     assert epochs_done(output) == 0.5
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_asked_to_stop_in_its_last_step_a_run_is_measured_first(data, tmp_path, monkeypatch):
+    output = tmp_path / "run"
+    measured = dataclasses.replace(config(epochs=1, warmup_steps=0), validation=ValidationConfig())
+    with monkeypatch.context() as patch:
+        stop_after(patch, STEPS, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(KeyboardInterrupt):
+            train(measured, data, output, validation=data)
+    assert (epochs_done(output), "model.keras" in names(output)) == (1, False)
+    train(measured, data, output, validation=data)
+    assert {"best.keras", "model.keras"} < set(names(output))
+    with (output / "log.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["val_AP"]) >= 0
+
+
+def test_a_run_goes_on_with_the_same_teacher_alone(finished, data, tmp_path):
+    teacher, output = tmp_path / "teacher.keras", tmp_path / "run"
+    shutil.copy(finished / "model.keras", teacher)
+    taught = dataclasses.replace(config(epochs=1, warmup_steps=0), teacher=TeacherConfig(str(teacher)))
+    train(taught, data, output)
+    train(taught, data, output)
+    randomise(load_network(teacher)).save(teacher)
+    refused("holds a run of another config", taught, data, output)
 
 
 def test_devices_and_checkpoints_may_change_when_a_run_goes_on(copied, data):

@@ -343,7 +343,7 @@ def test_two_processes_do_not_train_into_one_folder(copied, data):
     held = os.open(copied, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        refused("another process trains into it", config(), data, copied)
+        refused("another process writes into it", config(), data, copied)
     finally:
         os.close(held)
     train(config(), data, copied)
