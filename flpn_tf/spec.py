@@ -27,16 +27,18 @@ INPUT_DTYPES = ("uint8", "float32")
 OUTPUT_DTYPES = ("float32", "uint8", "int8", "int16")
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold: equal specs give equal bytes
-_ZIP_ERRORS = (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, EOFError, struct.error, zlib.error)
+# What reading a damaged archive can raise.
+ZIP_ERRORS = (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, EOFError, struct.error, zlib.error)
+_LARGEST = 2**31  # of any number: all arithmetic with it stays finite
 _TFLITE_IDENTIFIER = (slice(4, 8), b"TFL3")
 
 
 def _whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST
 
 
 def _number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _positive(value) -> bool:
@@ -88,7 +90,7 @@ _FIELDS = {
     "output.dtype": (_one_of(*OUTPUT_DTYPES), f"one of {', '.join(OUTPUT_DTYPES)}"),
     "output.scale": (_positive, "a number above 0 (1 for float32)"),
     "output.zero_point": (
-        lambda value: isinstance(value, int) and not isinstance(value, bool),
+        lambda value: isinstance(value, int) and _number(value),
         "a whole number (0 for float32)",
     ),
     "decode.rule": (_one_of(*DECODE_RULES), f"one of {', '.join(DECODE_RULES)}"),
@@ -241,7 +243,7 @@ class PoseSpec:
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 text = archive.read(SPEC_FILE)
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             if SPEC_FILE.encode() in content:
                 raise InputError(
                     f"{path} is damaged: its {SPEC_FILE} cannot be unpacked ({error})"

@@ -214,6 +214,9 @@ def test_schema_and_reader_refuse(spec, schema, path, value):
     [
         ("spec_version", 1.0, "spec_version"),
         ("input.height", 260, "output.height"),
+        ("input.height", 10**400, "input.height"),
+        ("crop.aspect", 10**400, "crop.aspect"),
+        ("output.zero_point", 10**400, "output.zero_point"),
         ("output.width", 47, "input.width"),
         ("crop.aspect", 1.0, "crop.aspect"),
         ("skeleton.sigmas", [0.1], "sigmas"),

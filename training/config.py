@@ -150,7 +150,8 @@ class TeacherConfig:
     """Distillation: the squared error to another model's heatmaps joins the loss.
 
     Attributes:
-        model: path of the teacher, any model that `flpn pose` runs, relative to the working folder.
+        model: the teacher, a path (relative to the working folder), preset or alias, as `flpn evaluate`
+            takes it.
         weight: of that error; the labels' has 1.
     """
 

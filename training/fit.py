@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from flpn_tf.data.records import People
 from flpn_tf.data.sources import open_people, read_people
 from flpn_tf.errors import InputError
 from flpn_tf.layers.fake_quant import fake_quantised
+from flpn_tf.presets import resolve_model
 from flpn_tf.runtime.files import sha256_of
 from flpn_tf.training import session
 from flpn_tf.training.batch_statistics import settler
@@ -226,6 +226,6 @@ def identity_of(people, measured, teacher: TeacherConfig | None = None) -> str:
     text = f"# {len(people)} people, sha256 of {of} {people.sha256}"
     if measured is not None:
         text += f"; measured on {len(measured)}, {measured.source.name} {measured.sha256}"
-    if teacher is not None and os.path.exists(teacher.model):  # noqa: PTH110, it raises for a name too long
-        text += f"; taught by {sha256_of(Path(teacher.model))}"
+    if teacher is not None:
+        text += f"; taught by {sha256_of(resolve_model(teacher.model))}"
     return text

@@ -67,6 +67,8 @@ def pretrain(config: PretrainConfig, data, output) -> Path:
     images, measured = read_class_folders(data)
     output = Path(output)
     identity = f"# {len(images)} images, sha256 of their names {images.sha256}"
+    if measured is not None:
+        identity += f"; measured on {len(measured)}, {measured.sha256}"
     refuse_other_run(output, identity, config)
     strategy.agree(identity, dump_config(config))
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
-from flpn_tf.training.checkpoint import CHECKPOINT
 from flpn_tf.training.config_file import dump_config, load_config
 
 CONFIG = "config.yaml"
@@ -30,7 +29,7 @@ def refuse_other_run(output: Path, identity: str, config) -> None:
     stored = output / CONFIG
     try:
         if not stored.exists():
-            if (output / CHECKPOINT).exists():
+            if any(output.glob("checkpoint*")):  # of either backend
                 raise InputError(
                     f"{output}: has a checkpoint without {CONFIG}; choose a new folder, or remove it"
                 )

@@ -9,6 +9,7 @@ import numpy as np
 from flpn_tf import geometry
 from flpn_tf.codec import HeatmapCodec
 from flpn_tf.errors import InputError
+from flpn_tf.presets import resolve_model
 from flpn_tf.runtime.backends import open_backend
 from flpn_tf.skeleton import Skeleton
 from flpn_tf.training.networks import precision
@@ -34,8 +35,8 @@ class Teacher:
     the one width into that for the other. Wider ones stay.
 
     Args:
-        path: of a `.keras` or `.tflite` file or a SavedModel folder. Open a Keras model outside of a
-            `tf.distribute` scope, which would copy it to every replica.
+        path: of a `.keras` or `.tflite` file or a SavedModel folder; or a preset or alias. Open a Keras model
+            outside of a `tf.distribute` scope, which would copy it to every replica.
         weight: λ, above 0; a labelled joint's w is 1.
         image_size: (H, W) of the student's crops.
         skeleton: of the student.
@@ -63,7 +64,7 @@ class Teacher:
             raise InputError(f"the teacher's weight must be a number above 0. Received: {weight}")
         # A mixed policy in force, the student's, would round a Keras teacher's answers too.
         with precision("float32"):
-            self._backend = open_backend(path)
+            self._backend = open_backend(resolve_model(path))
         spec = self._backend.spec
         height, width = image_size
         self._zoom = spec.input_height / height, spec.input_width / width

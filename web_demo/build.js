@@ -4,7 +4,7 @@
  * Without models it takes the float16 and int8_float_io files of android_demo_assets. Nothing here is bundled or
  * compiled; LiteRT.js is copied from node_modules (`npm ci`).
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -26,7 +26,6 @@ function shippedModels() {
 }
 
 function copyRuntime(folder) {
-  if (!existsSync(PACKAGES)) throw new Error("LiteRT.js is not installed: run `npm ci` in web_demo");
   cpSync(join(PACKAGES, "core/wasm"), folder, { recursive: true });
   cpSync(join(PACKAGES, "wasm-utils/dist/index.js"), join(folder, "wasm-utils.js"));
   const module = readFileSync(join(PACKAGES, "core/dist/index.js"), "utf8");
@@ -37,35 +36,50 @@ function copyRuntime(folder) {
   writeFileSync(join(folder, "litert.js"), linked);
 }
 
-function copyModels(paths, folder) {
+/** File name → content; refuses what the page would. */
+function readModels(paths) {
+  const models = new Map();
+  for (const path of paths) {
+    const content = readFileSync(path);
+    const { name } = specFromTflite(new Uint8Array(content), path);
+    if (models.has(basename(path))) throw new Error(`two models are called ${basename(path)}: rename one`);
+    models.set(basename(path), { content, name });
+  }
+  return models;
+}
+
+function writeModels(models, folder) {
   mkdirSync(folder, { recursive: true });
-  const list = paths.map((path) => {
-    const file = basename(path);
-    const { name } = specFromTflite(new Uint8Array(readFileSync(path)), path); // refuses what the page would
-    cpSync(path, join(folder, file));
+  const list = [...models].map(([file, { content, name }]) => {
+    writeFileSync(join(folder, file), content);
     const format = Object.keys(FORMATS).find((each) => name.endsWith(`_${each}`));
-    const megabytes = (statSync(path).size / 1e6).toFixed(1);
+    const megabytes = (content.length / 1e6).toFixed(1);
     return { file, name, label: `${FORMATS[format] ?? name} · ${megabytes} MB` };
   });
   // A format says which model it is while there is one of it.
   const isAlone = ({ label }) => list.filter((other) => other.label === label).length === 1;
   const named = list.map((model) => (isAlone(model) ? model : { ...model, label: model.file }));
   writeFileSync(join(folder, "models.json"), `${JSON.stringify(named, null, 1)}\n`);
-  return list;
 }
 
 const { values, positionals } = parseArgs({ options: { out: { type: "string" } }, allowPositionals: true });
 const out = resolve(values.out ?? join(HERE, "dist"));
+const partial = `${out}.partial`; // what is there stays until the new page is whole
 try {
   if (existsSync(out) && readdirSync(out).length > 0 && !existsSync(join(out, "network_worker.js"))) {
     throw new Error(`${out} is not a folder that build.js made: remove it, or name another`);
   }
+  if (!existsSync(PACKAGES)) throw new Error("LiteRT.js is not installed: run `npm ci` in web_demo");
+  const models = readModels(positionals.length ? positionals.map((path) => resolve(path)) : shippedModels());
+  rmSync(partial, { recursive: true, force: true });
+  cpSync(join(HERE, "src"), partial, { recursive: true });
+  copyRuntime(join(partial, "litert"));
+  writeModels(models, join(partial, "models"));
   rmSync(out, { recursive: true, force: true });
-  cpSync(join(HERE, "src"), out, { recursive: true });
-  copyRuntime(join(out, "litert"));
-  const models = copyModels(positionals.length ? positionals.map((path) => resolve(path)) : shippedModels(), join(out, "models"));
-  console.log(`${out}: ${models.map(({ file }) => file).join(", ") || "no model"}`);
+  renameSync(partial, out);
+  console.log(`${out}: ${[...models.keys()].join(", ") || "no model"}`);
 } catch (error) {
+  rmSync(partial, { recursive: true, force: true });
   console.error(`build: error: ${error.message}`);
   process.exit(2);
 }

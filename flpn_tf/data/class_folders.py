@@ -71,7 +71,8 @@ class ClassImages:
     @property
     def sha256(self) -> str:
         """Of the names, class and file, not of what the files hold."""
-        names = (path[len(os.fsencode(self.source)) :] for path in self.paths)
+        separator = os.fsencode(os.sep)
+        names = (b"/".join(path.split(separator)[-2:]) for path in self.paths)
         return hashlib.sha256(b"\0".join(names)).hexdigest()
 
 

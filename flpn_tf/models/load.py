@@ -1,8 +1,6 @@
 """Reading `.keras` files, and what to write into them."""
 
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import keras
@@ -10,8 +8,7 @@ import keras
 from flpn_tf.errors import InputError
 from flpn_tf.models.pose_network import PoseNetwork
 from flpn_tf.presets import DEFAULT_MODEL, is_preset, weights_path
-
-_DAMAGED_ZIP = zipfile.BadZipFile, EOFError, zlib.error
+from flpn_tf.spec import ZIP_ERRORS
 
 
 def network_path(path) -> Path:
@@ -46,7 +43,7 @@ def load_network(path, compiled=False, kinds=(PoseNetwork,)) -> keras.Model:
         raise InputError(f"{source}: is not a .keras model but converted already; give what it was made from")
     try:
         model = keras.models.load_model(source, compile=compiled)
-    except (ValueError, OSError, KeyError, TypeError, RuntimeError, *_DAMAGED_ZIP) as error:
+    except (OSError, TypeError, *ZIP_ERRORS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{source}: is not a .keras model ({reason})") from error
     if not isinstance(model, kinds):

@@ -64,8 +64,8 @@ def run(
         )
     if is_preset(model) and not (random_weights and str(model) in CATALOGUE):
         model = network_path(model)
-    annotations, _ = locate(data, images, split)
-    _check_outputs([model, annotations], json_to, config, figures)
+    annotations, photos = locate(data, images, split)
+    _check_outputs([model, annotations], photos, json_to, config, figures)
     network = open_model(model, random_weights, seed)
     stages = list(dict.fromkeys(tapped(network, layers)[1].values()))
     if config is not None and not (isinstance(network, FLPN) and len(stages) == len(RATIOS)):
@@ -151,7 +151,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         raise InputError(f"--choose must be whole numbers between commas. Received: {text}") from None
 
 
-def _check_outputs(given: list, json_to, config, figures) -> None:
+def _check_outputs(given: list, photos, json_to, config, figures) -> None:
     files.check_json_output(json_to)
     outputs = [path for path in (json_to, config) if path not in (None, files.STANDARD_OUTPUT)]
     if config is not None:
@@ -170,6 +170,7 @@ def _check_outputs(given: list, json_to, config, figures) -> None:
                 files.check_writable(figures / name)
     for place, output in enumerate(outputs):
         files.check_apart(output, [*given, *outputs[:place]])
+        files.check_no_photo(output, photos)
 
 
 def _about(result: dict) -> str:

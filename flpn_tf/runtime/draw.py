@@ -53,7 +53,7 @@ def _write(canvas: np.ndarray, text: str, place: np.ndarray, width: int) -> None
 
 def _pixels(points: np.ndarray) -> list:
     # OpenCV takes 32-bit coordinates; a joint far outside the photo must not overflow them.
-    return np.clip(np.rint(points), -(2**15), 2**15).astype(int).tolist()
+    return np.clip(np.rint(points), -(2**20), 2**20).astype(int).tolist()
 
 
 def draw_joints(

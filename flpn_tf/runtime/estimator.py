@@ -214,7 +214,10 @@ def check_scores(box_scores, count: int, name: str) -> np.ndarray:
     Raises:
         InputError: another number of them, or one that is not finite.
     """
-    scores = np.ones(count) if box_scores is None else np.asarray(box_scores, dtype=np.float64)
+    try:
+        scores = np.ones(count) if box_scores is None else np.asarray(box_scores, dtype=np.float64)
+    except (TypeError, ValueError):
+        scores = np.full(count, np.nan)
     if scores.shape != (count,) or not np.isfinite(scores).all():
         raise InputError(f"{name}: box_scores must be {count} finite numbers. Received: {box_scores}")
     return scores

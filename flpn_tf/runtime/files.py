@@ -58,13 +58,16 @@ def check_json_output(to: str | Path | None) -> None:
 def check_apart(output: str | Path, others: Iterable[str | Path]) -> None:
     """Refuses an output that is the same file as one of ``others``, which would be overwritten.
 
+    An existing file of a folder among them, a SavedModel, is refused too.
+
     Raises:
         InputError: naming both.
     """
     output = Path(output)
     for other in map(Path, others):
         same = os.path.realpath(output) == os.path.realpath(other)
-        if same or (output.exists() and other.exists() and output.samefile(other)):
+        same |= output.exists() and other.exists() and output.samefile(other)
+        if same or _is_within(output, other):
             raise InputError(f"The output would overwrite {other}; give another name. Received: {output}")
 
 
@@ -74,9 +77,13 @@ def check_no_photo(output: str | Path, photos: str | Path) -> None:
     Raises:
         InputError: naming it.
     """
-    path = Path(output).resolve()
-    if path.exists() and path.is_relative_to(Path(photos).resolve()):
+    if _is_within(Path(output), Path(photos)):
         raise InputError(f"The output would overwrite a file among the photos. Received: {output}")
+
+
+def _is_within(output: Path, folder: Path) -> bool:
+    """Whether a file that exists lies in a folder."""
+    return output.exists() and output.resolve().is_relative_to(folder.resolve())
 
 
 def write_json(to: str | Path, text: str) -> None:
@@ -133,8 +140,18 @@ def write_atomically(path: str | Path, content: bytes) -> None:
 
 
 def encode_picture(image: np.ndarray, suffix: str) -> bytes:
-    """``(H, W, 3)`` uint8 RGB as the bytes of a picture file; ``suffix`` is one of `PICTURE_SUFFIXES`."""
-    return cv2.imencode(suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    """``(H, W, 3)`` uint8 RGB as the bytes of a picture file; ``suffix`` is one of `PICTURE_SUFFIXES`.
+
+    Raises:
+        InputError: a side too long for the format.
+    """
+    is_encoded, content = cv2.imencode(suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not is_encoded:
+        height, width = image.shape[:2]
+        raise InputError(
+            f"A {suffix} cannot hold so large a picture; take .png. Received: {width}x{height} pixels"
+        )
+    return content.tobytes()
 
 
 def sha256_of(path: Path) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from flpn_tf.errors import InputError
 from flpn_tf.runtime.interpreter import open_interpreter, plain_interpreter
-from flpn_tf.spec import LABELS_FILE, SPEC_FILE, PoseSpec
+from flpn_tf.spec import LABELS_FILE, SPEC_FILE, ZIP_ERRORS, PoseSpec
 
 LARGEST = 5  # activations listed
 _DELEGATE = "DELEGATE"  # the name of the operations that stand for what a delegate took
@@ -149,10 +150,13 @@ def _port(tensor: dict) -> dict:
 def _labels(path: Path) -> list[str] | None:
     if not zipfile.is_zipfile(path):
         return None
-    with zipfile.ZipFile(path) as archive:
-        if LABELS_FILE not in archive.namelist():
-            return None
-        return archive.read(LABELS_FILE).decode("utf-8", "replace").splitlines()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if LABELS_FILE not in archive.namelist():
+                return None
+            return archive.read(LABELS_FILE).decode("utf-8", "replace").splitlines()
+    except ZIP_ERRORS as error:
+        raise InputError(f"{path} is damaged: its {LABELS_FILE} cannot be unpacked ({error})") from error
 
 
 def _dtype(kind) -> str:

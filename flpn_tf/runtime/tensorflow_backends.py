@@ -94,7 +94,7 @@ class SavedModelBackend:
             raise missing_package(path, error) from error
         try:
             self._loaded = tf.saved_model.load(str(path))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"TensorFlow cannot load the SavedModel {path}: {reason}") from error
         signatures = self._loaded.signatures

@@ -107,8 +107,10 @@ def test_only_pictures_that_show_are_images(folder, tmp_path):
     ]
 
 
-def test_the_checksum_is_of_the_names_wherever_they_lie(folder, images, tmp_path):
+def test_the_checksum_is_of_the_names_wherever_they_lie(folder, images, tmp_path, monkeypatch):
     copy = shutil.copytree(folder, tmp_path / "copy")
+    monkeypatch.chdir(copy)
+    assert read_class_folders(".")[0].sha256 == images.sha256
     assert read_class_folders(copy)[0].sha256 == images.sha256
     (copy / "ant" / "00.png").rename(copy / "bee" / "00.png")
     assert read_class_folders(copy)[0].sha256 != images.sha256

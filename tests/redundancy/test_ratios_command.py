@@ -191,6 +191,7 @@ def test_any_keras_model_with_named_stages(people, tmp_path, monkeypatch, capsys
         ),
         (("MODEL", "DATA", *SMALL, "--config", "found.txt"), "must end in .yaml"),
         (("MODEL", "DATA", *SMALL, "--json", "MODEL"), "would overwrite"),
+        (("MODEL", "DATA", *SMALL, "--json", "DATA/images/0.png"), "a file among the photos"),
         (("MODEL", "DATA", *SMALL, "--figures", "MODEL"), "--figures must be a folder"),
         (("MODEL", "DATA", *SMALL, "--figures", "a/b"), "parent folder does not exist"),
         (("MODEL", "DATA", "--epochs", "3", "--list", "x"), "--epochs, --list: only with --search"),
@@ -202,7 +203,10 @@ def test_refusals(arguments, said, small, people, tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     before = small.read_bytes()
     names = {"MODEL": str(small), "DATA": str(people)}
-    assert exit_code(monkeypatch, "ratios", *(names.get(part, part) for part in arguments)) == 2
+    arguments = [
+        part.replace("DATA", names["DATA"]) if "/" in part else names.get(part, part) for part in arguments
+    ]
+    assert exit_code(monkeypatch, "ratios", *arguments) == 2
     found = capsys.readouterr()
     assert found.out == ""
     last = found.err.splitlines()[-1]

@@ -108,6 +108,15 @@ def test_saved_model_without_spec_is_refused(tmp_path):
         open_backend(folder)
 
 
+def test_a_damaged_saved_model_is_told(tmp_path):
+    folder = dot_model.save_saved_model(tmp_path / "saved")
+    index = folder / "variables" / "variables.index"
+    index.write_bytes(index.read_bytes()[:-9])
+    with pytest.raises(InputError, match="cannot load the SavedModel") as caught:
+        open_backend(folder)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.fixture
 def dots_keras(tmp_path):
     path = tmp_path / "dots.keras"

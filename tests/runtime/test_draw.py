@@ -41,6 +41,11 @@ def test_joints_far_outside_and_empty_poses_are_fine(black):
     np.testing.assert_array_equal(draw_poses(black, nobody), black)
 
 
+def test_a_wide_picture_has_its_last_joints_too():
+    drawn = draw_poses(np.zeros((20, 40_000, 3), np.uint8), one([[39_000, 10, 1], [0, 0, 0], [0, 0, 0]]))
+    assert abs(np.flatnonzero(drawn.any(axis=(0, 2))).mean() - 39_000) < 2
+
+
 def test_hollow_joints_are_rings(black):
     points = np.array([[20.0, 50], [80, 50], [50, 10]])
     grey = black + 90

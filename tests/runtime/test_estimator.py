@@ -155,7 +155,7 @@ def test_bad_boxes_are_refused_by_index(estimator, photo, boxes, message):
         estimator.estimate(photo, boxes)
 
 
-@pytest.mark.parametrize("scores", [[1.0, 2.0], [np.nan], 1.0])
+@pytest.mark.parametrize("scores", [[1.0, 2.0], [np.nan], 1.0, ["a"], [[1.0], [1.0, 2.0]]])
 def test_bad_box_scores_are_refused(estimator, photo, scores):
     with pytest.raises(InputError, match="box_scores"):
         estimator.estimate(photo, [BOX], box_scores=scores)

@@ -80,6 +80,19 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
         with pytest.raises(InputError, match="would overwrite .*photo.png"):
             files.check_apart(output, [tmp_path / "other", photo])
     files.check_apart(tmp_path / "new.png", [photo])
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes(b"model")
+    with pytest.raises(InputError, match="would overwrite .*saved"):
+        files.check_apart(folder / "saved_model.pb", [folder])
+    files.check_apart(folder / "new.json", [folder])
+
+
+def test_a_picture_too_wide_for_its_format_is_refused():
+    wide = np.zeros((2, 66_000, 3), np.uint8)
+    with pytest.raises(InputError, match="take .png. Received: 66000x2 pixels"):
+        files.encode_picture(wide, ".jpg")
+    assert files.encode_picture(wide, ".png")
 
 
 def test_json_goes_to_a_file_or_standard_output(tmp_path, capsys):

@@ -121,6 +121,16 @@ def test_a_damaged_spec_is_told(tmp_path, dots_tflite):
         inspect_tflite(path)
 
 
+def test_damaged_labels_are_told(tmp_path, dots_tflite):
+    content = bytearray(dots_tflite.read_bytes())
+    labels = "".join(f"{name}\n" for name in PoseSpec.read_from_tflite(dots_tflite).skeleton.names).encode()
+    content[content.rindex(labels)] ^= 1
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damaged.tflite is damaged: its labels.txt"):
+        inspect_tflite(path)
+
+
 @pytest.mark.parametrize("name", ["missing.tflite", "letter.tflite", "letter.keras", "folder"])
 def test_what_cannot_be_inspected_is_refused(tmp_path, name):
     path = tmp_path / name

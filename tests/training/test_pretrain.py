@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -279,13 +280,17 @@ def test_an_image_of_val_that_cannot_be_read_is_named(small, tmp_path):
         pretrain.pretrain(config(), tmp_path, tmp_path / "run")
 
 
-def test_a_run_of_other_images_or_another_config_is_left_alone(small, finished, tmp_path):
+def test_a_run_of_other_images_or_another_config_is_left_alone(small, finished, discs, tmp_path):
     before = {path.name: path.read_bytes() for path in finished.iterdir()}
     draw(tmp_path / "more", 9)
     draw(tmp_path / "same" / "train", 8)
     for data, settings in ((tmp_path / "more", config()), (tmp_path / "same", config(seed=1))):
         with pytest.raises(InputError, match="holds a run of another config or data set"):
             pretrain.pretrain(settings, data, finished)
+    shutil.copytree(discs, tmp_path / "less")
+    next((tmp_path / "less" / "val").rglob("*.*")).unlink()
+    with pytest.raises(InputError, match="holds a run of another config or data set"):
+        pretrain.pretrain(config(), tmp_path / "less", finished)
     assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
 
 

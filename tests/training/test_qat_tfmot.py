@@ -228,6 +228,13 @@ def test_refuses_configs(data, init, tmp_path, message, change):
     refused(message, data, tmp_path, init, change(config()))
 
 
+def test_refuses_a_checkpoint_without_its_config(data, init, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint_tfmot.npz").write_bytes(b"of other people")
+    with pytest.raises(InputError, match="has a checkpoint without config.yaml"):
+        qat_tfmot.train_tfmot(config(), data, tmp_path / "run", init)
+
+
 def test_refuses_to_begin_without_weights(data, tmp_path):
     refused("--init", data, tmp_path, None, config())
 

@@ -233,7 +233,7 @@ BAD = {
     "weight 0": ({"weight": 0}, "weight must be a number above 0. Received: 0"),
     "weight below": ({"weight": -1.0}, "weight must be a number above 0. Received: -1.0"),
     "weight nan": ({"weight": float("nan")}, "weight must be a number above 0. Received: nan"),
-    "no file": ({"path": "none.keras"}, "none.keras: there is no such file"),
+    "no file": ({"path": "none.keras"}, "No model of that name or path"),
     "aspect": ({"image_size": (128, 128)}, "aspect of 128x128 (height x width) and padding 1.25"),
     "padding": (
         {"padding": 1.0},

@@ -170,7 +170,7 @@ def test_a_process_that_is_terminated_keeps_what_it_has(dots_tflite, tmp_path):
 class Source:
     """In place of a `VideoReader`: what a test wants of one."""
 
-    name, rate, count, is_camera = "camera 0", RATE, None, True
+    name, rate, count, is_camera, every = "camera 0", RATE, None, True, 1
 
     def __init__(self, frames: int, then=None):
         self.frames, self.then = frames, then
@@ -183,7 +183,9 @@ class Source:
 
     def __iter__(self):
         for number in range(self.frames):
-            yield Frame(number, number / RATE, moving_dots.frame(HEIGHT, WIDTH, [people(number)]))
+            yield Frame(
+                number, self.every * number / RATE, moving_dots.frame(HEIGHT, WIDTH, [people(number)])
+            )
         if self.then is not None:
             raise self.then
 
@@ -209,6 +211,15 @@ def test_a_camera_that_is_unplugged(flpn, source, tmp_path, capfd):
     assert len(records((tmp_path / "out.jsonl").read_text())) == 6
     with VideoReader(tmp_path / "out.mp4") as reader:
         assert len(list(reader)) == 6
+
+
+def test_a_slow_camera_with_seconds(flpn, source, tmp_path, capfd):
+    """A rate of 24 is what it says; the network lets through 8 frames a second."""
+    source(9, every=3)
+    assert flpn("0", "--seconds", 0.6, "--json", "-") == 0
+    captured = capfd.readouterr()
+    assert len(records(captured.out)) == 5
+    assert "unplugged" not in captured.err
 
 
 def test_fewer_frames_than_the_length_says_are_no_damage(flpn, source, capfd):

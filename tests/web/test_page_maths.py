@@ -283,6 +283,14 @@ def test_refuses_a_spec_it_cannot_run(spec):
     assert call_one("spec", "parseSpec", json.dumps(spec), "model.tflite") == spec
 
 
+@pytest.mark.parametrize("limbs", [[None], ["ab"], 3])
+def test_refuses_limbs_that_are_no_pairs(spec, limbs):
+    changed = spec | {"skeleton": spec["skeleton"] | {"limbs": limbs}}
+    [answer] = call([["spec", "parseSpec", json.dumps(changed), "model.tflite"]], raw=True)
+    assert answer["error"].startswith("InputError: model.tflite: ")
+    assert "skeleton.limbs" in answer["error"]
+
+
 def test_refuses_files_without_a_spec():
     model = b"\x1c\x00\x00\x00TFL3" + bytes(200)
     cut = next(assets_folder().glob("*_float16.tflite")).read_bytes()

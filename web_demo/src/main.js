@@ -109,6 +109,7 @@ async function dropModel(file) {
     await changeModel();
   } catch (error) {
     option.remove();
+    droppedModels.delete(option);
     throw error;
   }
 }

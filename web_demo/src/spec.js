@@ -12,7 +12,7 @@ const between = (low, high) => (value) => typeof value === "number" && value >= 
 const oneOf = (...choices) => [(value) => choices.includes(value), choices.map((c) => JSON.stringify(c)).join(" or ")];
 const indices = (pairs, count) =>
   Array.isArray(pairs) &&
-  pairs.every((pair) => pair.length === 2 && pair.every((i) => Number.isInteger(i) && i >= 0 && i < count));
+  pairs.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every((i) => Number.isInteger(i) && i >= 0 && i < count));
 
 // Field → (is it right, what it must be). The types are those that LiteRT.js has arrays for.
 const FIELDS = {

@@ -108,7 +108,7 @@ def run(
 
 def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds, stderr, noise) -> None:
     reader = VideoReader(source)
-    done, inhabited, last = 0, 0, 0.0
+    done, inhabited, last, ended = 0, 0, 0.0, False
     with contextlib.ExitStack() as stack:
         writer = None if out is None else stack.enter_context(VideoWriter(out, reader.rate))
         lines = stack.enter_context(JsonLines(json_to))
@@ -117,6 +117,7 @@ def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds
         try:
             for frame in reader:
                 if seconds is not None and frame.time >= seconds:
+                    ended = True
                     break
                 check_image(frame.image, f"{reader.name}: frame {frame.number}")
                 people = tracker.update(frame.image, frame.time)
@@ -135,12 +136,13 @@ def _follow(source: str, tracker: PoseTracker, model: str, out, json_to, seconds
     kept = _kept(out, json_to)
     if not done:
         raise InputError(f"{reader.name}: no frame of it can be read; nothing is written")
-    ends = seconds is not None and last + 1.5 / reader.rate >= seconds
-    if reader.is_camera and not ends:
+    # The frame that would end it may not be there.
+    ended = ended or (seconds is not None and last + 1.5 / reader.rate >= seconds)
+    if reader.is_camera and not ended:
         raise InputError(
             f"{reader.name}: gives no more frames, was it unplugged? The {done} frames before are {kept}"
         )
-    if not ends and reader.count is not None and done < reader.count * (1 - _MISSING) - 1:
+    if not ended and reader.count is not None and done < reader.count * (1 - _MISSING) - 1:
         said = f"{reader.name}: {done} of about {reader.count} frames can be read"
         if _is_damaged(reader, noise):
             raise InputError(f"{said}, the rest is damaged. They are {kept}")
