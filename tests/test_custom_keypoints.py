@@ -118,7 +118,7 @@ def check_outputs(folder, printed):
     """
     with (folder / "runs" / "parcels" / "log.csv").open() as stream:
         losses = [float(row["loss"]) for row in csv.DictReader(stream)]
-    assert len(losses) == 3
+    assert len(losses) == 5
     assert losses[-1] < losses[0]
     limbs = tuple((a - 1, b - 1) for a, b in LIMBS)
     skeletons = [
@@ -149,7 +149,7 @@ def test_the_guides_commands_in_order():
     """Each step stands on the one before; and no option of the test's own."""
     words = [" ".join(command[: 1 + (command[0] == "data")]) for command in guide_commands()]
     assert list(dict.fromkeys(words)) == ["data check", "data show", "train", "evaluate", "convert", "pose"]
-    assert [c for c in guide_commands() if "schedule.epochs=3" in c and c[c.index("--init") + 1] == PRESET]
+    assert [c for c in guide_commands() if "schedule.epochs=5" in c and c[c.index("--init") + 1] == PRESET]
 
 
 @pytest.mark.slow
@@ -178,7 +178,7 @@ def test_the_guide_with_a_tiny_network(folder, monkeypatch, capfd):
 
 @pytest.mark.slow
 def test_the_guide_from_the_shipped_weights(folder):
-    """In processes of their own, as its reader runs them; three epochs find most corners."""
+    """In processes of their own, as its reader runs them; five epochs find most corners."""
     printed = []
     for command in guide_commands():
         done = subprocess.run(
@@ -193,7 +193,7 @@ def test_the_guide_from_the_shipped_weights(folder):
     result, pose = check_outputs(folder, printed)
     # A guess that knows the boxes and where corners are on average, but has not seen the photo.
     assert good_share(folder, mean_places(folder)) < 5
-    assert result["errors"]["all"]["good"] > 40
+    assert result["errors"]["all"]["good"] > 60
     check_overlay(folder, pose)
 
 
