@@ -64,7 +64,7 @@ def measured(stem: str, folders: dict[str, str], in_float: dict) -> dict:
 
 def about(path: Path, preset: str, to: str) -> dict:
     """A file's record before anything is measured."""
-    size = round(path.stat().st_size / 1e6, 2)
+    size = round(path.stat().st_size / 1e6, 3)
     return {"preset": preset, "format": to, "sha256": sha256_of(path), "size_mb": size, "data": {}}
 
 

@@ -67,7 +67,7 @@ def how(found: dict) -> str:
         settings = {tuple(row[name] for name in said) for row in rows}
         for data, photos, people, boxes, flip, decode in sorted(settings):
             flipped = "on" if flip else "off"
-            of = f"`{Path(data).parent}`, {people} people in {photos} photos"
+            of = f"`{data}`, {people} people in {photos} photos"
             parts.append(f"{what}: {of}, boxes: `{boxes}`, flip {flipped}, decoded by {decode}")
     timed = found["latency"]
     machine = f"one thread of a server's {timed['cores']} cores, load {timed['load_before']} before"

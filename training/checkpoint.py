@@ -111,22 +111,19 @@ class Checkpoint(keras.callbacks.Callback):
         self.stop = stop
         self.check = check
         self.write = write
-        self.asked_in_epoch = False
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
         due = self.steps and self.step % self.steps == 0
-        if (due or self.stop.asked) and batch + 1 < self.params["steps"]:
+        if (due or self.stop.due) and batch + 1 < self.params["steps"]:
             if hasattr(self.model, "jax_state_sync"):
                 self.model.jax_state_sync()
             self.check(f"step {self.step}")
             self._save(logs["loss"])
-            if self.stop.asked:
+            if self.stop.due:
                 raise KeyboardInterrupt
 
     def on_epoch_end(self, epoch, logs=None):
-        # Not what is asked for later: other workers would know of it only behind the next step.
-        self.asked_in_epoch = self.stop.asked
         self._save(0.0)
 
     def _save(self, loss):
@@ -135,24 +132,35 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class StopBehindEpoch(keras.callbacks.Callback):
-    """Raises KeyboardInterrupt at the end of an epoch in which a `Checkpoint` was asked to stop.
+    """Raises KeyboardInterrupt at the end of an epoch where `stop` asks for it.
 
     It stands behind what measures the epoch: a run that goes on never measures one that it has done.
     """
 
-    def __init__(self, checkpoint: Checkpoint):
+    def __init__(self, stop: "StopRequest"):
         super().__init__()
-        self.checkpoint = checkpoint
+        self.stop = stop
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.checkpoint.asked_in_epoch:
+        if self.stop.due:
             raise KeyboardInterrupt
 
 
 class StopRequest(contextlib.AbstractContextManager):
-    """Meanwhile the first SIGINT or SIGTERM only sets `asked`; the second ends the program (`answering`)."""
+    """Meanwhile the first SIGINT or SIGTERM only sets `asked`; the second ends the program (`answering`).
+
+    Attributes:
+        asked: whether this process was.
+        agreed: of several workers, whether one of them was, as all know behind the same step; else None.
+    """
 
     asked = False
+    agreed: bool | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether to stop."""
+        return self.asked if self.agreed is None else self.agreed
 
     def __enter__(self):
         self._answering = answering((signal.SIGINT, signal.SIGTERM), self._ask)

@@ -158,7 +158,7 @@ def _train(job, strategy, compute, model, place, steps, epochs, size, output) ->
             callbacks += [log, checkpoint, *job.callbacks(), amend, Progress(size, steps, epochs)]
         else:
             callbacks.append(checkpoint)
-        callbacks.append(StopBehindEpoch(checkpoint))
+        callbacks.append(StopBehindEpoch(stop))
         try:
             strategy.fit(model, job.batches, size, place, steps, epochs, callbacks, stop)
         except (InputError, OSError):

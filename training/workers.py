@@ -104,7 +104,7 @@ class Workers(Strategy):
                 listeners.on_train_batch_begin(batch)
                 means, asked = step(next(iterator), tf.constant(float(stop.asked)))
                 # All end behind one step, whichever was asked, or some would wait for the others for ever.
-                stop.asked = bool(asked > 0)
+                stop.agreed = bool(asked > 0)
                 logs = {name: float(value) for name, value in means.items()}
                 listeners.on_train_batch_end(batch, dict(logs))
             listeners.on_epoch_end(epoch, logs)

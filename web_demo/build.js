@@ -4,7 +4,9 @@
  * Without models it takes the float16 and int8_float_io files of android_demo_assets. Nothing here is bundled or
  * compiled; LiteRT.js is copied from node_modules (`npm ci`).
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -64,14 +66,16 @@ function writeModels(models, folder) {
 
 const { values, positionals } = parseArgs({ options: { out: { type: "string" } }, allowPositionals: true });
 const out = resolve(values.out ?? join(HERE, "dist"));
-const partial = `${out}.partial`; // what is there stays until the new page is whole
+let partial; // what is there stays until the new page is whole
 try {
   if (existsSync(out) && readdirSync(out).length > 0 && !existsSync(join(out, "network_worker.js"))) {
     throw new Error(`${out} is not a folder that build.js made: remove it, or name another`);
   }
-  if (!existsSync(PACKAGES)) throw new Error("LiteRT.js is not installed: run `npm ci` in web_demo");
   const models = readModels(positionals.length ? positionals.map((path) => resolve(path)) : shippedModels());
-  rmSync(partial, { recursive: true, force: true });
+  if (!existsSync(PACKAGES)) throw new Error("LiteRT.js is not installed: run `npm ci` in web_demo");
+  mkdirSync(dirname(out), { recursive: true });
+  partial = mkdtempSync(`${out}.partial-`);
+  chmodSync(partial, 0o777 & ~process.umask()); // of mkdtemp it is private
   cpSync(join(HERE, "src"), partial, { recursive: true });
   copyRuntime(join(partial, "litert"));
   writeModels(models, join(partial, "models"));
@@ -79,7 +83,7 @@ try {
   renameSync(partial, out);
   console.log(`${out}: ${[...models.keys()].join(", ") || "no model"}`);
 } catch (error) {
-  rmSync(partial, { recursive: true, force: true });
+  if (partial) rmSync(partial, { recursive: true, force: true });
   console.error(`build: error: ${error.message}`);
   process.exit(2);
 }

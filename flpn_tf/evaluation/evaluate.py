@@ -43,7 +43,8 @@ class Evaluation:
         poses: those that count, of these joints.
         analysis: people compared with all poses, or None.
         category: of people in the data's json.
-        everyone: `people` and those without a joint of these, of whom AP ignores the poses; None as `people`.
+        everyone: `people` and those without a joint of these, of whom AP ignores the poses; by default
+            nobody else.
     """
 
     result: dict
@@ -52,6 +53,10 @@ class Evaluation:
     analysis: Analysis | None
     category: int = PERSON
     everyone: People | None = None
+
+    def __post_init__(self):
+        if self.everyone is None:
+            object.__setattr__(self, "everyone", self.people)
 
     def poses_json(self) -> str:
         """The poses as COCO's evaluation server takes them.

@@ -15,6 +15,7 @@ from flpn_tf.errors import InputError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 STANDARD_OUTPUT = "-"
+_NO_PHOTOS = (".json", ".jsonl", ".html", ".yaml", ".yml")
 
 
 def check_writable(path: str | Path, suffixes: tuple[str, ...] = ()) -> Path:
@@ -72,12 +73,12 @@ def check_apart(output: str | Path, others: Iterable[str | Path]) -> None:
 
 
 def check_no_photo(output: str | Path, photos: str | Path) -> None:
-    """Refuses an output that is an existing file in the folder of a data set's photos.
+    """Refuses an output that may be one of a data set's photos: an existing file in their folder.
 
     Raises:
         InputError: naming it.
     """
-    if _is_within(Path(output), Path(photos)):
+    if Path(output).suffix.lower() not in _NO_PHOTOS and _is_within(Path(output), Path(photos)):
         raise InputError(f"The output would overwrite a file among the photos. Received: {output}")
 
 

@@ -27,7 +27,7 @@ def test_int8_loses_at_most_a_point(data, tmp_path):
 
 
 def test_float16_moves_no_joint(tmp_path):
-    """On LSP; on COCO's photos 0.051 px was measured, of joints with two peaks of equal height."""
+    """On LSP; on COCO's photos the fourth round's weights had 0.051 px, of joints with two equal peaks."""
     report = converted("float16", "lsp_val", tmp_path)
     assert report["displacement_px"]["mean"] < 0.05
     assert report["displacement_px"]["joints"] > 300

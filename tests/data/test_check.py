@@ -438,11 +438,10 @@ def test_json(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["data/annotations.json", "no folder/result.json", "data/joints.mat", "data/images/a.json"]
+    "name", ["data/annotations.json", "no folder/result.json", "data/joints.mat", "data/images/0.png"]
 )
 def test_a_json_that_cannot_be_written(tmp_path, name):
     folder = data_set(tmp_path)
-    (folder / "images" / "a.json").write_text("not ours")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="Received: "):
         run(folder, json_to=tmp_path / name)

@@ -34,7 +34,7 @@ def evaluation(people, keypoints, scores=None, image_ids=None, dataset="coco", *
     result["sigmas"] = dict(zip(people.skeleton.names, people.skeleton.sigmas, strict=True))
     # What else an analysis holds is not compared.
     analysis = Analysis(poses, *[np.empty(0)] * 4) if own else None
-    return Evaluation(result | facts, people, poses, analysis, everyone=people)
+    return Evaluation(result | facts, people, poses, analysis)
 
 
 def standing(photos, a_photo=1, skeleton=LSP_14):

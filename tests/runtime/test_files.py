@@ -88,6 +88,15 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
     files.check_apart(folder / "new.json", [folder])
 
 
+def test_a_photo_is_no_output_but_a_text_among_photos_may_be(tmp_path):
+    (tmp_path / "1.png").write_bytes(b"photo")
+    (tmp_path / "found.json").write_text("{}")
+    with pytest.raises(InputError, match="would overwrite a file among the photos"):
+        files.check_no_photo(tmp_path / "1.png", tmp_path)
+    files.check_no_photo(tmp_path / "2.png", tmp_path)
+    files.check_no_photo(tmp_path / "found.json", tmp_path)
+
+
 def test_a_picture_too_wide_for_its_format_is_refused():
     wide = np.zeros((2, 66_000, 3), np.uint8)
     with pytest.raises(InputError, match="take .png. Received: 66000x2 pixels"):

@@ -2,10 +2,13 @@
 
 import base64
 import json
+import shutil
+import subprocess
 
 import numpy as np
 import page_modules
 import pytest
+from helpers import REPOSITORY
 from page_modules import array, boxes, call, call_one, points
 
 from flpn_tf import geometry
@@ -313,3 +316,26 @@ def test_refuses_the_boxes_python_refuses(box):
     assert answer["error"].startswith("InputError: ")
     with pytest.raises(InputError):
         estimator.check_boxes([box], 80, 120, "photo")
+
+
+def test_two_models_of_one_name_leave_the_page_as_it_was(tmp_path):
+    model = next(assets_folder().glob("*_float16.tflite"))
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(model, tmp_path / folder / "m.tflite")
+    page = tmp_path / "dist"
+    page.mkdir()
+    (page / "network_worker.js").write_text("a page")
+    command = [
+        "node",
+        REPOSITORY / "web_demo" / "build.js",
+        "one/m.tflite",
+        "other/m.tflite",
+        "--out",
+        "dist",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "build: error: two models are called m.tflite: rename one\n"
+    assert [path.name for path in page.iterdir()] == ["network_worker.js"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dist", "one", "other"]
