@@ -23,7 +23,14 @@ __all__ = ["FLPN", "PoseEstimator", "RemoteEstimator", "Skeleton", "__version__"
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module 'flpn_tf' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    try:
+        return getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if name != "FLPN" or not error.name or error.name.startswith(__name__):
+            raise
+        raise ModuleNotFoundError(
+            f"{name} needs {error.name}; install it with: pip install 'flpn-tf[train]'", name=error.name
+        ) from error
 
 
 def __dir__():

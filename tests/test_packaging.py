@@ -118,6 +118,12 @@ def test_training_says_what_to_install_where_tensorflow_is_absent(installed, tmp
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+def test_the_network_says_what_to_install_where_keras_is_absent(installed, tmp_path):
+    code = WITHOUT_TENSORFLOW.replace("flpn_tf.cli import main", "flpn_tf import FLPN").replace("main()", "")
+    last = run(code, installed, tmp_path).stderr.strip().splitlines()[-1]
+    assert last == "ModuleNotFoundError: FLPN needs keras; install it with: pip install 'flpn-tf[train]'"
+
+
 def test_folders_of_the_checkout_import_under_their_package_names(installed, tmp_path):
     code = """
 import flpn_tf.training.fit, flpn_tf.convert.tflite, flpn_tf.assets
