@@ -12,6 +12,7 @@ import keras
 
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.signals import answering
+from flpn_tf.spec import ZIP_ERRORS
 
 CHECKPOINT = "checkpoint.keras"
 _PLACE = "place.json"  # within the .keras archive
@@ -72,15 +73,7 @@ def restore(model: keras.Model, output: Path) -> Place:
         # Fewer, where float16's gradients have overflowed: such steps leave the weights as they are.
         if steps_done(model) > place.step:
             raise ValueError("its optimiser is of another step")
-    except (
-        ValueError,
-        OSError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,  # also NotImplementedError: of a zip's damaged header
-        zipfile.BadZipFile,
-    ) as error:
+    except (OSError, TypeError, AttributeError, *ZIP_ERRORS) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{path}: is no checkpoint of this run ({reason}); remove {output} to begin again"

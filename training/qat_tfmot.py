@@ -3,7 +3,6 @@
 import importlib.util
 import io
 import sys
-import zipfile
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from flpn_tf.data.sources import open_people
 from flpn_tf.errors import InputError
 from flpn_tf.runtime.files import write_atomically
 from flpn_tf.runtime.folder_lock import lock
+from flpn_tf.spec import ZIP_ERRORS
 from flpn_tf.training.callbacks import Log, NotFinite, Progress
 from flpn_tf.training.checkpoint import StopRequest, save_atomically
 from flpn_tf.training.config import Config
@@ -182,7 +182,7 @@ class _Run:
                 step, loss = int(stored["step"]), float(stored["loss"])
             if [v.shape for v in values] != [tuple(v.shape) for v in self.variables]:
                 raise ValueError("its weights are of other shapes")
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, *ZIP_ERRORS) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"{path}: is no checkpoint of this run ({reason}); remove {self.output} to begin again"

@@ -30,10 +30,8 @@ def run(data, images=None, split=None, quick=False, json_to=None) -> int:
     """
     files.check_json_output(json_to)
     if json_to not in (None, files.STANDARD_OUTPUT):
-        annotations, photos = locate(data, images, split)
         files.check_writable(json_to, (".json",))
-        files.check_apart(json_to, [annotations])
-        files.check_no_photo(json_to, photos)
+        files.check_apart(json_to, [locate(data, images, split)[0]])
     result = check_data(data, images, split, quick, _show_progress(sys.stderr))
     if json_to is not None:
         files.write_json(json_to, json.dumps(as_document(result, split, quick), indent=1) + "\n")

@@ -90,8 +90,8 @@ def _check_outputs(given: list, photos, json_to, results, report) -> None:
         from flpn_tf.evaluation.report import SUFFIXES
 
         files.check_writable(report, SUFFIXES)
+        files.check_no_photo(report, photos)
         needs_matplotlib()
     outputs = [path for path in (json_to, results, report) if path not in (None, files.STANDARD_OUTPUT)]
     for place, output in enumerate(outputs):
         files.check_apart(output, [*given, *outputs[:place]])
-        files.check_no_photo(output, photos)
